@@ -1,0 +1,29 @@
+"""Random-matrix theory of neural-network Hessians: every figure and table of four papers."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/outliers.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        figures_of("universality"),
+
+
+rule universality:
+    input:
+        figures_of("universality"),

@@ -1,0 +1,271 @@
+"""Products with the Hessian of a mean loss, H = (1/n) sum_i d^2 l(f_w(x_i), y_i) / dw^2.
+
+H v = d/dw <g(w), v> with g the gradient (Pearlmutter, Neural Computation 6, 1994). The graph of g is
+built once and differentiated again for each v, which costs about one gradient, while it fits in
+memory; else each product streams micro-batches and builds their graphs anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hessian_rmt.curvature.input_span import InputSpan, restrict_to_input_span
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+# Bytes of graph per example, measured once per network (see `_graph_bytes_per_example`).
+_measured_bytes: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
+_PROBE_EXAMPLES = 8
+
+
+class HessianOperator:
+    """The Hessian of a network's mean loss over a set of examples, as a linear operator.
+
+    network: in evaluation mode where it has dropout or BatchNorm; its parameters' dtype and device
+        are those of the products.
+    loss: ``loss(outputs, targets)``, the *mean* over the examples it is given.
+    inputs, targets: tensors whose first axis counts examples; or `inputs` a re-iterable (a list, a
+        data loader) of ``(inputs, targets)`` pairs with ``targets=None``. Pairs of unequal size are
+        weighted by their examples, so any cut gives the same operator to round-off.
+    micro_batch: examples per forward pass; by default all of them, or what the memory allows.
+    graph: ``"keep"`` the gradient's graph between products, ``"stream"``, or ``"auto"``: keep it if
+        it fits in `memory_mb`.
+
+    ``H @ v`` and `matvec` take and return float64 vectors (NumPy arrays or tensors) of the length P of the
+    concatenated parameters; `matmat` takes (P, j). Weight decay is not part of the Hessian.
+
+    If the network is an `nn.Sequential` that begins with a linear layer, that layer's weights act on
+    the span of the inputs only. Then H = T K T^T with `core` K, a smaller Hessian, and an isometry T
+    (`isometry`), exactly; `top_eigenpairs` works with K.
+
+    >>> import torch
+    >>> network = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    >>> x, y = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
+    >>> H = HessianOperator(network, torch.nn.functional.cross_entropy, x, y)
+    >>> H.shape, bool(abs(H @ np.ones(8)).max() < 1e-6)   # logits' shift: an exact null direction
+    ((8, 8), True)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        inputs: Tensor | Batches,
+        targets: Tensor | None = None,
+        *,
+        micro_batch: int | None = None,
+        graph: str = "auto",
+        memory_mb: float = 1500.0,
+    ) -> None:
+        if graph not in ("auto", "keep", "stream"):
+            raise ValueError(f"graph is 'auto', 'keep' or 'stream', not {graph!r}")
+        _refuse_training_mode(network)
+        parameters = sum(p.numel() for p in network.parameters())
+        self.shape = (parameters, parameters)
+        self.isometry: InputSpan | None = None
+        if isinstance(inputs, Tensor):
+            if targets is None or len(targets) != len(inputs) or len(inputs) == 0:
+                raise ValueError("inputs and targets must be tensors of one equal, positive length")
+            bytes_per_example = _graph_bytes_per_example(network, loss, inputs, targets)
+            restricted = restrict_to_input_span(network, inputs)
+            if restricted is not None:
+                network, inputs, self.isometry = restricted
+            fitting = max(1, int(memory_mb * 2**20 / bytes_per_example))
+            if graph == "auto":
+                graph = "keep" if len(inputs) <= fitting else "stream"
+            if graph == "stream":
+                micro_batch = min(micro_batch or fitting, fitting)
+            batches: Batches = _Chunks(inputs, targets, micro_batch or len(inputs))
+        else:
+            if targets is not None:
+                raise ValueError("targets must be None where inputs is an iterable of pairs")
+            batches = inputs
+            if graph == "auto":
+                first = next(iter(batches))
+                examples = sum(len(x) for x, _ in batches)
+                needed = examples * _graph_bytes_per_example(network, loss, *first)
+                graph = "keep" if needed <= memory_mb * 2**20 else "stream"
+        self.core = _GraphOperator(network, loss, batches, keep=graph == "keep")
+
+    @property
+    def matvecs(self) -> int:
+        """Products computed so far."""
+        return self.core.matvecs
+
+    @property
+    def value(self) -> float:
+        """The loss at the network's weights, over all examples."""
+        return self.core.value
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which products are computed."""
+        return self.core.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.core.device
+
+    def matvec(self, v):  # type: ignore[no-untyped-def]
+        """H v for a vector (P,); a tensor for a tensor, an array for an array."""
+        if isinstance(v, np.ndarray):
+            return self.matvec(torch.from_numpy(np.ascontiguousarray(v))).cpu().numpy()
+        if v.shape != (self.shape[1],):
+            raise ValueError(f"a vector of shape {tuple(v.shape)} for an operator {self.shape}")
+        if self.isometry is None:
+            return self.core.matvec(v)
+        return self.isometry.extend(self.core.matvec(self.isometry.restrict(v)))
+
+    def matmat(self, V):  # type: ignore[no-untyped-def]
+        """H V for a matrix of column vectors (P, j)."""
+        if isinstance(V, np.ndarray):
+            return self.matmat(torch.from_numpy(np.ascontiguousarray(V))).cpu().numpy()
+        if V.ndim != 2 or V.shape[0] != self.shape[1]:
+            raise ValueError(f"a matrix of shape {tuple(V.shape)} for an operator {self.shape}")
+        rows = V.T if self.isometry is None else self.isometry.restrict(V.T)
+        products = self.core.row_products(rows)
+        return (products if self.isometry is None else self.isometry.extend(products)).T
+
+    def __matmul__(self, v):  # type: ignore[no-untyped-def]
+        return self.matvec(v) if v.ndim == 1 else self.matmat(v)
+
+
+class _GraphOperator:
+    """Products with the Hessian in the network's own parameters, from kept or rebuilt graphs."""
+
+    def __init__(self, network: nn.Module, loss: Loss, batches: Batches, *, keep: bool) -> None:
+        self.network, self.loss, self.batches = network, loss, batches
+        self.parameters = list(network.parameters())
+        self.sizes = [p.numel() for p in self.parameters]
+        self.shape = (sum(self.sizes), sum(self.sizes))
+        self.dtype, self.device = self.parameters[0].dtype, self.parameters[0].device
+        # One backward pass for several vectors beats a loop on perceptrons, and loses two- to
+        # threefold on convolutions (on the CPU).
+        self.batched = not any(isinstance(m, nn.modules.conv._ConvNd) for m in network.modules())
+        self.matvecs = 0
+        self.examples = sum(len(inputs) for inputs, _ in batches)
+        if self.examples == 0:
+            raise ValueError("no examples to take the mean loss over")
+        self._gradient: Sequence[Tensor] | None = None
+        self._value: float | None = None
+        if keep:
+            mean_loss = torch.zeros((), dtype=self.dtype, device=self.device)
+            for inputs, targets in batches:
+                mean_loss = mean_loss + self._weighted_loss(inputs, targets)
+            self._value = float(mean_loss.detach())
+            self._gradient = self._graph_of_gradient(mean_loss)
+
+    @property
+    def value(self) -> float:
+        if self._value is None:
+            with torch.no_grad():
+                self._value = float(sum(self._weighted_loss(x, y) for x, y in self.batches))
+        return self._value
+
+    def matvec(self, v: Tensor) -> Tensor:
+        return self.row_products(v[None])[0]
+
+    def row_products(self, rows: Tensor) -> Tensor:
+        """H v for each row v of (j, P), in float64."""
+        self.matvecs += len(rows)
+        pieces = rows.to(self.device, self.dtype).split(self.sizes, dim=1)
+        vectors = [
+            piece.reshape(-1, *p.shape) for piece, p in zip(pieces, self.parameters, strict=True)
+        ]
+        total = torch.zeros(rows.shape, dtype=torch.float64, device=self.device)
+        for gradient in self._gradients():
+            total += self._differentiate(gradient, vectors)
+        return total
+
+    def _gradients(self) -> Iterator[Sequence[Tensor]]:
+        if self._gradient is not None:
+            yield self._gradient
+            return
+        for inputs, targets in self.batches:
+            yield self._graph_of_gradient(self._weighted_loss(inputs, targets))
+
+    def _weighted_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        value = self.loss(self.network(inputs), targets)
+        if value.ndim != 0:
+            raise ValueError("the loss must be the mean over examples, a scalar")
+        return value * (len(inputs) / self.examples)
+
+    def _graph_of_gradient(self, mean_loss: Tensor) -> Sequence[Tensor]:
+        return torch.autograd.grad(
+            mean_loss, self.parameters, create_graph=True, materialize_grads=True
+        )
+
+    def _differentiate(self, gradient: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
+        # A gradient that does not depend on the weights (a loss linear in them) has no graph.
+        pairs = [(g, v) for g, v in zip(gradient, vectors, strict=True) if g.requires_grad]
+        if not pairs:
+            return torch.zeros((), dtype=torch.float64, device=self.device)
+        outputs = [g for g, _ in pairs]
+        count = len(vectors[0])
+
+        def product(grad_outputs: list[Tensor], *, batched: bool) -> Tensor:
+            columns = torch.autograd.grad(
+                outputs,
+                self.parameters,
+                grad_outputs=grad_outputs,
+                retain_graph=True,
+                materialize_grads=True,
+                is_grads_batched=batched,
+            )
+            axis = 1 if batched else 0
+            return torch.cat([c.flatten(axis) for c in columns], dim=axis)
+
+        if self.batched and count > 1:
+            return product([v for _, v in pairs], batched=True).double()
+        return torch.stack(
+            [product([v[i] for _, v in pairs], batched=False).double() for i in range(count)]
+        )
+
+
+class _Chunks:
+    """A re-iterable over the micro-batches of two tensors."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor, size: int) -> None:
+        self.inputs, self.targets, self.size = inputs, targets, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self.inputs.split(self.size), self.targets.split(self.size), strict=True)
+
+
+def _refuse_training_mode(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        stochastic = isinstance(module, nn.modules.dropout._DropoutNd)
+        batch_dependent = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if module.training and (stochastic or batch_dependent):
+            raise ValueError(
+                f"the module {name!r} ({type(module).__name__}) is in training mode, where the loss "
+                "is no function of the weights and one example alone; call network.eval() first"
+            )
+
+
+def _graph_bytes_per_example(network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> float:
+    """Bytes that the graphs of loss and gradient keep per example, counted on a few of them."""
+    if network in _measured_bytes:
+        return _measured_bytes[network]
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    seen: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x, y = inputs[:_PROBE_EXAMPLES].clone(), targets[:_PROBE_EXAMPLES].clone()
+    parameters = list(network.parameters())
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        gradient = torch.autograd.grad(loss(network(x), y), parameters, create_graph=True)
+    _measured_bytes[network] = sum(seen.values()) / len(x)
+    del gradient
+    return _measured_bytes[network]

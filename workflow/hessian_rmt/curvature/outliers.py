@@ -1,0 +1,102 @@
+"""The outliers of batch Hessians over a grid of batch sizes and seeds (`universality` section 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hessian_rmt.curvature.hessian import HessianOperator
+from hessian_rmt.curvature.lanczos import top_eigenpairs
+from hessian_rmt.jobs import Log
+from hessian_rmt.seeds import derive_seed
+
+TABLE_FIELDS = ("values", "residuals", "converged", "matvecs", "batch_loss")
+
+
+def outlier_table(
+    run: str,
+    settings: Mapping[str, Any],
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    epoch: int,
+    unit: OutlierUnit,
+    log: Log,
+) -> dict[str, np.ndarray]:
+    """Eigenpairs' values and certificates for each (batch size, seed) of a unit.
+
+    Each batch is drawn independently with replacement (`universality` (2.1)) from its own seed, and
+    solved on its own, so a number depends on its address alone, not on the unit it is computed in.
+
+    Returns batch_size (B,), seed (S,), values and residuals (B, S, k), and converged, matvecs,
+    batch_loss (B, S).
+    """
+    curvature = settings["curvature"]
+    k = curvature["outliers"]
+    shape = (len(unit.batch_sizes), len(unit.seeds))
+    table = {
+        "batch_size": np.array(unit.batch_sizes),
+        "seed": np.array(unit.seeds),
+        "values": np.empty((*shape, k)),
+        "residuals": np.empty((*shape, k)),
+        "converged": np.empty(shape, dtype=bool),
+        "matvecs": np.empty(shape, dtype=np.int64),
+        "batch_loss": np.empty(shape),
+    }
+    cells = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
+    for i, j in log.progress(cells, label=f"{run} epoch {epoch} outliers"):
+        size, index = unit.batch_sizes[i], unit.seeds[j]
+        batch = draw_batch(settings["seed"], run, epoch, size, index, len(inputs)).to(inputs.device)
+        hessian = HessianOperator(
+            network,
+            loss,
+            inputs[batch],
+            targets[batch],
+            memory_mb=settings["compute"]["memory_mb"],
+        )
+        pairs = top_eigenpairs(
+            hessian,
+            k,
+            tol=curvature["tolerance"],
+            seed=derive_seed(settings["seed"], run, "lanczos", epoch, size, index),
+        )
+        table["values"][i, j], table["residuals"][i, j] = pairs.values, pairs.residuals
+        table["converged"][i, j], table["matvecs"][i, j] = pairs.converged, pairs.matvecs
+        table["batch_loss"][i, j] = hessian.value
+        if j == shape[1] - 1:
+            log.line(
+                f"batch size {size}: mean outliers {table['values'][i].mean(axis=0).round(4)}, "
+                f"{int(table['matvecs'][i].sum())} products"
+            )
+    return table
+
+
+def draw_batch(master: int, run: str, epoch: int, size: int, index: int, examples: int) -> Tensor:
+    """Indices of a batch: `size` independent uniform draws from `examples`."""
+    generator = np.random.default_rng(derive_seed(master, run, "batch", epoch, size, index))
+    return torch.from_numpy(generator.integers(examples, size=size))
+
+
+@dataclass(frozen=True)
+class OutlierUnit:
+    """A part of an epoch's grid: all of it, one batch size, or one seed of one batch size."""
+
+    batch_sizes: Sequence[int]
+    seeds: Sequence[int]
+
+
+def parse_unit(
+    unit: str, batch_sizes: Sequence[int], seeds: int
+) -> tuple[int, OutlierUnit]:
+    """Epoch and grid part of an address such as ``epoch-005/batch-000256/seed-03``."""
+    parts = dict(part.rsplit("-", 1) for part in unit.split("/"))
+    return int(parts["epoch"]), OutlierUnit(
+        [int(parts["batch"])] if "batch" in parts else list(batch_sizes),
+        [int(parts["seed"])] if "seed" in parts else list(range(seeds)),
+    )

@@ -1,0 +1,1 @@
+"""Figures, by paper. They read statistics and spectra, and import no torch."""

@@ -1,0 +1,66 @@
+"""One look for all figures, and one way to save them: vector pdf, png, and the numbers as csv."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hessian_rmt.storage import write_bytes, write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's palette, told apart with any colour vision
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
+PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+
+_STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "figure.constrained_layout.use": True,
+}
+
+
+def new_figure(rows: int, columns: int, *, panel: tuple[float, float], **options: Any) -> Any:
+    """A figure and its axes (rows, columns), each panel `panel` inches wide and high."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+
+    matplotlib.rcParams.update(_STYLE | {"axes.prop_cycle": cycler(color=PALETTE)})
+    size = (panel[0] * columns, panel[1] * rows)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
+
+
+def save_figure(
+    figure: Figure,
+    files: dict[str, str | Path],
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    """Write the pdf and png named in `files` (without dates, so equal figures are equal files), and the csv."""
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        image = io.BytesIO()
+        figure.savefig(image, format=suffix, metadata=metadata)
+        write_bytes(files[suffix], image.getvalue())
+    write_csv(files["csv"], columns, rows)

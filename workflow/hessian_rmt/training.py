@@ -1,0 +1,284 @@
+"""Stochastic gradient descent in segments between checkpoints, resumable and equal to the bit.
+
+An epoch's random numbers (order, augmentation, dropout) come from a seed derived from the run and the
+epoch, and everything else that an epoch needs (weights, buffers, momentum) lies in the checkpoint: so a
+run that was killed, or cut into segments, ends with the weights of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hessian_rmt.data import Dataset
+from hessian_rmt.errors import UserError
+from hessian_rmt.jobs import Log
+from hessian_rmt.networks import build_network
+from hessian_rmt.seeds import derive_seed
+from hessian_rmt.storage import sha256_of_file, write_bytes
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "held_out_loss",
+    "held_out_accuracy",
+)
+# A mean loss this many times the initial one does not come back.
+DIVERGED = 10.0
+_EVALUATION_BATCH = 4096
+
+
+@dataclass
+class Checkpoint:
+    """A network at the end of an epoch, with all that the next epoch needs.
+
+    history: a row of `HISTORY_COLUMNS` per epoch, epoch 0 first, evaluated at that epoch's last weights.
+    settings: the settings that produced it, as JSON.
+    """
+
+    epoch: int
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    settings: str
+    history: list[list[float]] = field(default_factory=list)
+
+
+def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
+    """The learning rate in epoch 1, 2, ... of a training.
+
+    ``linear_decay``: `universality` (B.1) with r = 0.01, t counting finished epochs; the same piecewise
+    linear schedule as `applicability` section 4 (0.003 to 0.00003 between epochs 150 and 270 of 300).
+    """
+    if settings["schedule"] == "constant":
+        return settings["learning_rate"]
+    ratio, fraction = 0.01, (epoch - 1) / settings["epochs"]
+    decay = 1 - (1 - ratio) * (fraction - 0.5) / 0.4
+    return settings["learning_rate"] * min(1.0, max(ratio, decay))
+
+
+def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The mean loss over examples with this name in a run's training settings."""
+    return {"cross_entropy": F.cross_entropy, "mean_squared_error": _mean_squared_error}[name]
+
+
+def _mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    if not targets.is_floating_point():  # labels as one-hot vectors
+        targets = F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    return (outputs - targets.reshape_as(outputs)).square().sum(dim=1).mean()
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:i` names here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"compute.device is {name!r}, but torch sees no GPU here; use auto or cpu")
+    return torch.device(name)
+
+
+def initial_checkpoint(run: str, settings: Mapping[str, Any], data: Dataset) -> Checkpoint:
+    """Epoch 0: the network at its initialisation."""
+    network = _build(run, settings, data)
+    checkpoint = Checkpoint(0, network.state_dict(), {}, _settings_key(settings))
+    checkpoint.history.append(_evaluate(network, settings, data, epoch=0))
+    return checkpoint
+
+
+def train_segment(
+    run: str,
+    settings: Mapping[str, Any],
+    data: Dataset,
+    start: Checkpoint,
+    last_epoch: int,
+    log: Log,
+    *,
+    state: Path | None = None,
+) -> Checkpoint:
+    """Train from `start` to the end of `last_epoch`.
+
+    settings: a run's {seed, dataset, network, training, compute}. `state`: where to keep each finished
+    epoch, so that a killed job goes on from there; removed at the end.
+    Raises UserError when the loss is not finite or has grown to ten times the initial one.
+    """
+    training = settings["training"]
+    device = resolve_device(settings["compute"]["device"])
+    if state is not None and state.exists():
+        saved = load_checkpoint(state)
+        if saved.settings == start.settings and start.epoch < saved.epoch < last_epoch:
+            log.line(f"going on from epoch {saved.epoch}, the last one finished before an interruption")
+            start = saved
+    network = network_at(run, settings, data, start).to(device)
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=training["learning_rate"],
+        momentum=training["momentum"],
+        weight_decay=training["weight_decay"],
+    )
+    if start.optimiser:
+        optimiser.load_state_dict(start.optimiser)
+    loss = loss_function(training["loss"])
+    inputs = torch.from_numpy(data.train_inputs).to(device)
+    targets = torch.from_numpy(data.train_targets).to(device)
+    checkpoint = start
+    for epoch in range(start.epoch + 1, last_epoch + 1):
+        torch.manual_seed(derive_seed(settings["seed"], run, "epoch", epoch))
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(training, epoch)
+        network.train()
+        order = torch.randperm(len(inputs)).to(device)
+        batches = order.split(training["batch_size"])
+        for batch in log.progress(batches, label=f"{run} epoch {epoch}"):
+            x = inputs[batch]
+            if training["augmentation"] == "flip_crop":
+                x = flip_crop(x, black=inputs.amin())
+            optimiser.zero_grad()
+            loss(network(x), targets[batch]).backward()
+            optimiser.step()
+        row = _evaluate(network, settings, data, epoch=epoch)
+        history = [*checkpoint.history, row]
+        _refuse_divergence(run, history)
+        checkpoint = Checkpoint(
+            epoch, network.state_dict(), optimiser.state_dict(), start.settings, history
+        )
+        log.line(" ".join(f"{k}={v:g}" for k, v in zip(HISTORY_COLUMNS, row, strict=True)))
+        if state is not None and epoch < last_epoch:
+            save_checkpoint(state, checkpoint)
+    if state is not None:
+        state.unlink(missing_ok=True)
+        _digest_path(state).unlink(missing_ok=True)
+    return checkpoint
+
+
+def network_at(
+    run: str, settings: Mapping[str, Any], data: Dataset, checkpoint: Checkpoint
+) -> nn.Module:
+    """The run's network with a checkpoint's weights, in evaluation mode."""
+    network = _build(run, settings, data)
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"the checkpoint of {run} at epoch {checkpoint.epoch} does not fit the network in config "
+            f"({str(error).splitlines()[0]}); delete results' checkpoints/{run} and run again"
+        ) from error
+    return network.eval()
+
+
+def verify_loss(network: nn.Module, settings: Mapping[str, Any], data: Dataset, checkpoint: Checkpoint) -> float:
+    """The training loss recomputed at the loaded weights; it must be the one recorded in training."""
+    recomputed = _evaluate(network, settings, data, epoch=checkpoint.epoch)[2]
+    recorded = checkpoint.history[-1][2]
+    if not math.isclose(recomputed, recorded, rel_tol=1e-4, abs_tol=1e-6):
+        raise UserError(
+            f"the training loss at epoch {checkpoint.epoch} is {recomputed:.6g} where training "
+            f"recorded {recorded:.6g}: data or network have changed; rerun the training"
+        )
+    return recomputed
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, and beside it the SHA-256 that loading checks.
+
+    Through memory, since torch.save writes the file's own name into the archive otherwise.
+    """
+    content = io.BytesIO()
+    cpu = {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()}
+    torch.save({**vars(checkpoint), "weights": cpu}, content)
+    write_bytes(path, content.getvalue())
+    write_bytes(_digest_path(path), f"{sha256_of_file(path)}  {path.name}\n".encode())
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint, checked against its SHA-256; UserError naming the file if it is damaged."""
+    path = Path(path)
+    try:
+        expected = _digest_path(path).read_text().split()[0]
+        intact = sha256_of_file(path) == expected
+        content = torch.load(path, map_location="cpu", weights_only=True) if intact else None
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} does not exist; run `snakemake {path}`") from None
+    except Exception:  # whatever a damaged archive makes torch raise
+        content = None
+    if content is None:
+        raise UserError(
+            f"{path} is damaged (its SHA-256 is not the one beside it); delete it and run "
+            f"`snakemake {path}` to make it again"
+        )
+    return Checkpoint(**content)
+
+
+def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
+    """Each image flipped with probability 1/2, padded by 4 black pixels, cropped back at random."""
+    n, _, height, width = inputs.shape
+    pad = 4
+    padded = F.pad(inputs - black, (pad, pad, pad, pad)) + black
+    flip = torch.rand(n, device=inputs.device) < 0.5
+    padded = torch.where(flip[:, None, None, None], padded.flip(3), padded)
+    top = torch.randint(2 * pad + 1, (n, 1), device=inputs.device)
+    left = torch.randint(2 * pad + 1, (n, 1), device=inputs.device)
+    rows = (top + torch.arange(height, device=inputs.device))[:, None, :, None]
+    columns = (left + torch.arange(width, device=inputs.device))[:, None, None, :]
+    example = torch.arange(n, device=inputs.device)[:, None, None, None]
+    channel = torch.arange(inputs.shape[1], device=inputs.device)[None, :, None, None]
+    return padded[example, channel, rows, columns]
+
+
+def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
+    seed = derive_seed(settings["seed"], run, "network")
+    return build_network(settings["network"], data.input_shape, data.classes, seed=seed)
+
+
+@torch.no_grad()
+def _evaluate(
+    network: nn.Module, settings: Mapping[str, Any], data: Dataset, *, epoch: int
+) -> list[float]:
+    """A row of `HISTORY_COLUMNS`; accuracy is NaN for targets that are no classes."""
+    network.eval()
+    training, device = settings["training"], next(network.parameters()).device
+    loss = loss_function(training["loss"])
+    row = [epoch, learning_rate(training, epoch) if epoch else math.nan]
+    for inputs, targets in (
+        (data.train_inputs, data.train_targets),
+        (data.held_out_inputs, data.held_out_targets),
+    ):
+        total, correct = 0.0, 0
+        for i in range(0, len(inputs), _EVALUATION_BATCH):
+            x = torch.from_numpy(inputs[i : i + _EVALUATION_BATCH]).to(device)
+            y = torch.from_numpy(targets[i : i + _EVALUATION_BATCH]).to(device)
+            outputs = network(x)
+            total += float(loss(outputs, y)) * len(x)
+            if not y.is_floating_point():
+                correct += int((outputs.argmax(1) == y).sum())
+        is_label = np.issubdtype(targets.dtype, np.integer)
+        row += [total / len(inputs), correct / len(inputs) if is_label else math.nan]
+    return row
+
+
+def _refuse_divergence(run: str, history: list[list[float]]) -> None:
+    epoch, loss, initial = int(history[-1][0]), history[-1][2], history[0][2]
+    if not math.isfinite(loss) or loss > DIVERGED * max(initial, 1e-12):
+        raise UserError(
+            f"the training of {run} diverged in epoch {epoch} (loss {loss:g}, {initial:g} at "
+            f"initialisation); lower runs.{run}.training.learning_rate"
+        )
+
+
+def _settings_key(settings: Mapping[str, Any]) -> str:
+    parts = {key: settings[key] for key in ("seed", "dataset", "network", "training")}
+    return json.dumps(parts, sort_keys=True)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")

@@ -1,0 +1,85 @@
+"""Checkpoints: one job per segment, from the previous configured epoch's checkpoint."""
+
+
+def previous_checkpoint(wildcards):
+    """The checkpoint before this one among the run's configured epochs."""
+    epochs = config["runs"][wildcards.run]["checkpoints"]
+    epoch = int(wildcards.epoch)
+    if epoch not in epochs:
+        raise WorkflowError(
+            f"runs.{wildcards.run}.checkpoints has no epoch {epoch}; it has "
+            + ", ".join(map(str, epochs))
+        )
+    previous = epochs[epochs.index(epoch) - 1]
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{previous:03d}.pt"
+
+
+def last_checkpoint(wildcards):
+    epoch = config["runs"][wildcards.run]["checkpoints"][-1]
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{epoch:03d}.pt"
+
+
+rule initialise:
+    input:
+        data=data_files,
+        network=network_module,
+        library=library("initialise.py"),
+    output:
+        checkpoint="results/{scale}/checkpoints/{run}/epoch-000.pt",
+        digest="results/{scale}/checkpoints/{run}/epoch-000.pt.sha256",
+    params:
+        settings=training_settings,
+        data_folder=data_folder,
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    log:
+        "results/{scale}/logs/checkpoints/{run}/epoch-000.log",
+    benchmark:
+        "results/{scale}/benchmarks/checkpoints/{run}/epoch-000.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/initialise.py"
+
+
+rule train:
+    input:
+        previous=previous_checkpoint,
+        data=data_files,
+        network=network_module,
+        library=library("train.py"),
+    output:
+        checkpoint="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt",
+        digest="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt.sha256",
+    params:
+        settings=training_settings,
+        data_folder=data_folder,
+        state="results/{scale}/checkpoints/{run}/.state/epoch-{epoch}.pt",
+    wildcard_constraints:
+        epoch=r"(?!000)\d{3}",
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    log:
+        "results/{scale}/logs/checkpoints/{run}/epoch-{epoch}.log",
+    benchmark:
+        "results/{scale}/benchmarks/checkpoints/{run}/epoch-{epoch}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/train.py"
+
+
+rule training_table:
+    input:
+        checkpoint=last_checkpoint,
+        library=library("training_table.py"),
+    output:
+        table="results/{scale}/checkpoints/{run}/training.csv",
+    log:
+        "results/{scale}/logs/checkpoints/{run}/training.log",
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/training_table.py"
