@@ -2,6 +2,7 @@
 
 import copy
 import datetime
+import json
 import math
 import random
 import subprocess
@@ -17,8 +18,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 
-from hessian_rmt import config as config_module
-from hessian_rmt.config import SCHEMA, check_config, run_settings
+from hessian_rmt.config import check_config, run_settings
+from hessian_rmt.config_schema import SCHEMA
 from hessian_rmt.data.catalogue import KNOWN
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks import BUILDERS
@@ -170,7 +171,7 @@ REFUSED = {
     "yes": (setting("scale", True), "scale", "is true; put the word in quotes"),
     "no": (setting(f"{RUN}.curvature.job_per", False), "job_per", "one of; epoch; in quotes"),
     "none": (setting(f"{RUN}.training.epochs", None), f"{RUN}.training.epochs", "is empty"),
-    "empty run": (setting(RUN, None), RUN, "is empty, a mapping with the keys dataset"),
+    "empty run": (setting(RUN, None), RUN, "is empty, a mapping with the keys label"),
     "nan": (
         setting(f"{RUN}.curvature.tolerance", math.nan),
         "tolerance",
@@ -195,7 +196,7 @@ REFUSED = {
         "is 32, a list",
     ),
     "wrong entry": (setting(f"{RUN}.checkpoints.1", "one"), f"{RUN}.checkpoints[1]", "is 'one'"),
-    "empty runs": (setting("runs", {}), "runs", "is an empty mapping, at least one name"),
+    "empty runs": (setting("runs", {}), "runs", "is an empty mapping, 1 or more entries"),
     "empty figures": (setting("figures", {}), "figures", "is an empty mapping; universality"),
     "empty paper": (setting("figures.universality", {}), "figures.universality", "fig2"),
     "empty list": (setting(f"{RUN}.checkpoints", []), f"{RUN}.checkpoints", "is an empty list"),
@@ -319,7 +320,7 @@ REFUSED = {
     "too little to fit": (
         setting(f"{RUN}.curvature.batch_sizes", [32]),
         f"{RUN}.curvature.batch_sizes",
-        "has 1, at least 2; 9 parameters",
+        "has length 1, at least 2; 9 parameters",
     ),
     # the network
     "unknown network": (
@@ -633,26 +634,18 @@ def test_every_keyword_of_the_schema_is_one_that_is_worded() -> None:
     assert used <= worded
 
 
-def test_facts_stated_twice_agree() -> None:
-    sizes = {name: (known.train_examples, known.test_examples) for name, known in KNOWN.items()}
-    assert sizes == config_module._SPLITS
+def test_schema_knows_the_data_sets_and_networks() -> None:
     schema = yaml.safe_load(SCHEMA.read_text())
     names = schema["$defs"]["dataset"]["properties"]["name"]["enum"]
-    assert set(names) == {*sizes, "npz", "synthetic"}
+    assert set(names) == {*KNOWN, "npz", "synthetic"}
     assert {f"{name}_arguments" for name in BUILDERS} <= set(schema["$defs"])
 
 
 def test_starts_quickly_and_without_torch() -> None:
     code = (
         "import json, sys; from hessian_rmt.config import check_config;"
-        f"check_config(json.loads({yaml_as_json()!r}));"
-        "print([m for m in ('torch', 'matplotlib', 'numpy', 'scipy') if m in sys.modules])"
+        f"check_config(json.loads({json.dumps(merged('laptop'))!r}));"
+        "print([m for m in ('torch', 'matplotlib', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def yaml_as_json() -> str:
-    import json
-
-    return json.dumps(merged("laptop"))

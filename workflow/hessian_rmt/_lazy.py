@@ -1,7 +1,7 @@
 """Package exports that import their module when first used (PEP 562).
 
-So a script depends on, and waits for, the modules that it uses and no others: changing how densities
-are computed must not rerun a week of outliers.
+So a script depends on, and waits for, the modules that it uses and no others: changing how
+densities are computed must not rerun a week of outliers.
 """
 
 from collections.abc import Callable

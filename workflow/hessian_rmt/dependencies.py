@@ -1,11 +1,15 @@
-"""Which modules of the library a script is made of, for the rules to declare as inputs.
+"""Modules looked at without importing them: what a script is made of, what a user's module defines.
 
-Snakemake reruns a job when its script changes, but does not look into what the script imports. The
-imports are read, not executed, so this costs milliseconds and no torch.
+Snakemake reruns a job when its script changes, but does not look into what the script imports: so
+rules declare the library's modules as inputs. Sources are read, not executed, which costs
+milliseconds and no torch.
 """
 
 import ast
+import importlib.machinery
 import importlib.util
+import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,11 +30,61 @@ def library_modules(script: str | Path) -> list[str]:
 
 def module_of(import_path: str) -> list[str]:
     """The file of a builder's module (``package.module:function``), in a list; empty if unknown."""
-    try:
-        spec = importlib.util.find_spec(import_path.partition(":")[0])
-    except (ImportError, ValueError):
-        return []
+    spec = module_spec(import_path.partition(":")[0])
     return [spec.origin] if spec is not None and spec.origin else []
+
+
+def module_spec(module: str) -> importlib.machinery.ModuleSpec | None:
+    """Where a module lies, without importing it or its packages (they may import torch)."""
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):  # ValueError: a module without a specification, as __main__
+        return None
+    name = first
+    for part in rest:
+        name = f"{name}.{part}"
+        places = (spec and spec.submodule_search_locations) or []
+        finders = [finder for finder in map(pkgutil.get_importer, places) if finder]
+        spec = next((found for finder in finders if (found := finder.find_spec(name))), None)
+    # a folder without __init__.py is found as a package, but holds no functions
+    return spec if spec and spec.loader and spec.origin else None
+
+
+def module_names(spec: importlib.machinery.ModuleSpec) -> list[str] | None:
+    """Names that a module binds by its source; None where the source does not tell.
+
+    Raises SyntaxError, ValueError or OSError where there is no valid source.
+    """
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    try:
+        names = list(dict.fromkeys(_bound_names(ast.parse(Path(spec.origin).read_bytes()))))
+    except RecursionError:
+        return None
+    return None if "*" in names or "__getattr__" in names else names
+
+
+def _bound_names(node: ast.AST) -> Iterator[str]:
+    """Names bound at a module's top level, also below its if, try and with."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield name
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case (
+                ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp()
+            ):
+                pass  # scopes of their own
+            case _:
+                yield from _bound_names(child)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What every script of the workflow does around its work: a log, a progress bar, one sentence on failure."""
+"""What every script does around its work: a log, a progress bar, one sentence on failure."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,9 @@ class Log:
 
     def progress(self, items: Iterable[T], *, label: str, total: int | None = None) -> Iterator[T]:
         """Iterate over `items` with a bar on a terminal; nothing is drawn where there is none."""
-        return iter(tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False))
+        return iter(
+            tqdm(items, desc=label, total=total, disable=not sys.stderr.isatty(), leave=False)
+        )
 
 
 @contextmanager

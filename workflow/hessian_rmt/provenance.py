@@ -1,4 +1,4 @@
-"""Where a result comes from: attributes for a file's `/provenance`, outside what counts as the result."""
+"""Where a result comes from: attributes of `/provenance`, outside what counts as the result."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def provenance(
 
 @cache
 def _commit() -> str:
-    """The commit of the checkout that holds this library, or an empty string where there is none."""
+    """The commit of the checkout that holds this library, or an empty string."""
     try:
         answer = subprocess.run(
             ["git", "-C", os.path.dirname(__file__), "rev-parse", "HEAD"],

@@ -1,10 +1,10 @@
-"""Seeds derived from a unit's own address, so that no number depends on order or on the cut into jobs."""
+"""Seeds from a unit's own address: no number depends on order or on the cut into jobs."""
 
 import hashlib
 
 
 def derive_seed(master: int, *address: str | int) -> int:
-    """A seed for the unit at `address`, e.g. ``derive_seed(2022, "mlp_mnist", "batch", 5, 256, 3)``.
+    """The seed of the unit at `address`: ``derive_seed(2022, "mlp_mnist", "batch", 5, 256, 3)``.
 
     SHA-256 of the master seed and the address, each part with its type and length, so that
     ``("a", "bc")`` and ``("ab", "c")``, or ``1`` and ``"1"``, differ. Returns an integer in

@@ -29,7 +29,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     os.close(handle)
@@ -70,25 +72,24 @@ def write_hdf5(
 
     The bytes depend on the contents alone: no time stamps, names in sorted order.
     """
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w", track_order=False) as file:
-            for name in sorted(arrays):
-                value = np.asarray(arrays[name])
-                if value.dtype.kind == "U":
-                    value = value.astype(h5py.string_dtype())
-                if value.ndim == 0 or value.size == 0:  # HDF5 cannot checksum what it does not chunk
-                    file.create_dataset(name, data=value, track_times=False)
-                else:
-                    file.create_dataset(
-                        name, data=value, chunks=True, fletcher32=True, track_times=False
-                    )
-            group = file.create_group(PROVENANCE)
-            for key in sorted(provenance):
-                group.attrs[key] = provenance[key]
+    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        for name in sorted(arrays):
+            value = np.asarray(arrays[name])
+            if value.dtype.kind == "U":
+                value = value.astype(h5py.string_dtype())
+            if value.ndim == 0 or value.size == 0:  # HDF5 cannot checksum what it does not chunk
+                file.create_dataset(name, data=value, track_times=False)
+            else:
+                file.create_dataset(
+                    name, data=value, chunks=True, fletcher32=True, track_times=False
+                )
+        group = file.create_group(PROVENANCE)
+        for key in sorted(provenance):
+            group.attrs[key] = provenance[key]
 
 
 def read_hdf5(path: str | Path) -> dict[str, Any]:
-    """All arrays of a file by name (groups flattened with ``/``); scalars as numpy scalars, text as str.
+    """All arrays of a file by name (groups flattened with ``/``); text as str.
 
     Raises UserError naming the file when it is missing, truncated or fails a checksum.
     """

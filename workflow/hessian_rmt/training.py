@@ -1,8 +1,9 @@
 """Stochastic gradient descent in segments between checkpoints, resumable and equal to the bit.
 
-An epoch's random numbers (order, augmentation, dropout) come from a seed derived from the run and the
-epoch, and everything else that an epoch needs (weights, buffers, momentum) lies in the checkpoint: so a
-run that was killed, or cut into segments, ends with the weights of an uninterrupted one.
+An epoch's random numbers (order, augmentation, dropout) come from a seed derived from the run and
+the epoch, and everything else that an epoch needs (weights, buffers, momentum) lies in the
+checkpoint: so a run that was killed, or cut into segments, ends with the weights of an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _EVALUATION_BATCH = 4096
 class Checkpoint:
     """A network at the end of an epoch, with all that the next epoch needs.
 
-    history: a row of `HISTORY_COLUMNS` per epoch, epoch 0 first, evaluated at that epoch's last weights.
+    history: a row of `HISTORY_COLUMNS` per epoch, epoch 0 first, evaluated at that epoch's last
+    weights.
     settings: the settings that produced it, as JSON.
     """
 
@@ -58,8 +60,9 @@ class Checkpoint:
 def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
     """The learning rate in epoch 1, 2, ... of a training.
 
-    ``linear_decay``: `universality` (B.1) with r = 0.01, t counting finished epochs; the same piecewise
-    linear schedule as `applicability` section 4 (0.003 to 0.00003 between epochs 150 and 270 of 300).
+    ``linear_decay``: `universality` (B.1) with r = 0.01, t counting finished epochs; the same
+    piecewise linear schedule as `applicability` section 4 (0.003 to 0.00003 between epochs 150 and
+    270 of 300).
     """
     if settings["schedule"] == "constant":
         return settings["learning_rate"]
@@ -70,7 +73,11 @@ def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
 
 def loss_function(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The mean loss over examples with this name in a run's training settings."""
-    return {"cross_entropy": F.cross_entropy, "mean_squared_error": _mean_squared_error}[name]
+    functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "cross_entropy": F.cross_entropy,
+        "mean_squared_error": _mean_squared_error,
+    }
+    return functions[name]
 
 
 def _mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -108,16 +115,18 @@ def train_segment(
 ) -> Checkpoint:
     """Train from `start` to the end of `last_epoch`.
 
-    settings: a run's {seed, dataset, network, training, compute}. `state`: where to keep each finished
-    epoch, so that a killed job goes on from there; removed at the end.
-    Raises UserError when the loss is not finite or has grown to ten times the initial one.
+    settings: a run's {seed, dataset, network, training, compute}. `state`: where to keep each
+    finished epoch, so that a killed job goes on from there; removed at the end. Raises UserError
+    when the loss is not finite or has grown to ten times the initial one.
     """
     training = settings["training"]
     device = resolve_device(settings["compute"]["device"])
     if state is not None and state.exists():
         saved = load_checkpoint(state)
         if saved.settings == start.settings and start.epoch < saved.epoch < last_epoch:
-            log.line(f"going on from epoch {saved.epoch}, the last one finished before an interruption")
+            log.line(
+                f"going on from epoch {saved.epoch}, the last one finished before an interruption"
+            )
             start = saved
     network = network_at(run, settings, data, start).to(device)
     optimiser = torch.optim.SGD(
@@ -170,14 +179,16 @@ def network_at(
         network.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
         raise UserError(
-            f"the checkpoint of {run} at epoch {checkpoint.epoch} does not fit the network in config "
-            f"({str(error).splitlines()[0]}); delete results' checkpoints/{run} and run again"
+            f"the checkpoint of {run} at epoch {checkpoint.epoch} does not fit its network "
+            f"({str(error).splitlines()[0]}); delete its folder in checkpoints/ and run again"
         ) from error
     return network.eval()
 
 
-def verify_loss(network: nn.Module, settings: Mapping[str, Any], data: Dataset, checkpoint: Checkpoint) -> float:
-    """The training loss recomputed at the loaded weights; it must be the one recorded in training."""
+def verify_loss(
+    network: nn.Module, settings: Mapping[str, Any], data: Dataset, checkpoint: Checkpoint
+) -> float:
+    """The training loss recomputed at the loaded weights: it must be the recorded one."""
     recomputed = _evaluate(network, settings, data, epoch=checkpoint.epoch)[2]
     recorded = checkpoint.history[-1][2]
     if not math.isclose(recomputed, recorded, rel_tol=1e-4, abs_tol=1e-6):
@@ -201,7 +212,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint, checked against its SHA-256; UserError naming the file if it is damaged."""
+    """Read a checkpoint and check its SHA-256; UserError naming the file if it is damaged."""
     path = Path(path)
     try:
         expected = _digest_path(path).read_text().split()[0]
@@ -237,7 +248,7 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
     seed = derive_seed(settings["seed"], run, "network")
-    return build_network(settings["network"], data.input_shape, data.classes, seed=seed)
+    return build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
 
 
 @torch.no_grad()

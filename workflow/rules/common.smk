@@ -68,7 +68,9 @@ def network_module(wildcards):
 
 
 def training_settings(wildcards):
-    return run_settings(config, wildcards.run, "dataset", "network", "training", "compute")
+    return run_settings(
+        config, wildcards.run, "dataset", "network", "training", "compute"
+    )
 
 
 def run_threads(wildcards):
@@ -92,8 +94,12 @@ def figures_of(paper):
     """Every file that config asks for of a paper's figures, and the training tables of their runs."""
     names, runs = [], set()
     for figure, settings in config["figures"].get(paper, {}).items():
-        of_figure = settings.get("runs", []) + [row["run"] for row in settings.get("rows", [])]
-        names += [f"atlas-{run}" for run in of_figure] if figure == "atlas" else [figure]
+        of_figure = settings.get("runs", []) + [
+            row["run"] for row in settings.get("rows", [])
+        ]
+        names += (
+            [f"atlas-{run}" for run in of_figure] if figure == "atlas" else [figure]
+        )
         runs.update(of_figure)
     return expand(
         RESULTS + "/figures/{paper}/{name}.{suffix}",

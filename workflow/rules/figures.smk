@@ -18,7 +18,9 @@ def labelled_rows(rows):
 
 
 # Figures without settings here are not part of this scale.
-FIG2 = config["figures"].get("universality", {}).get("fig2", {"rows": [], "outliers": []})
+FIG2 = (
+    config["figures"].get("universality", {}).get("fig2", {"rows": [], "outliers": []})
+)
 FIG2_RUNS = [row["run"] for row in FIG2["rows"]]
 FIG3_RUNS = config["figures"].get("universality", {}).get("fig3", {"runs": []})["runs"]
 
@@ -48,13 +50,13 @@ rule universality_fig2:
         library=library("universality_outliers.py"),
     output:
         **figure_files("universality", "fig2"),
-    params:
-        rows=labelled_rows(FIG2["rows"]),
-        outliers=FIG2["outliers"],
     log:
         "results/{scale}/logs/figures/universality/fig2.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(FIG2["rows"]),
+        outliers=FIG2["outliers"],
     script:
         "../scripts/universality_outliers.py"
 
@@ -66,13 +68,13 @@ rule universality_fig3:
         library=library("universality_fig3.py"),
     output:
         **figure_files("universality", "fig3"),
-    params:
-        runs=FIG3_RUNS,
-        labels=[label_of(run) for run in FIG3_RUNS],
     log:
         "results/{scale}/logs/figures/universality/fig3.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        runs=FIG3_RUNS,
+        labels=[label_of(run) for run in FIG3_RUNS],
     script:
         "../scripts/universality_fig3.py"
 
@@ -84,12 +86,12 @@ rule universality_atlas:
         library=library("universality_outliers.py"),
     output:
         **figure_files("universality", "atlas-{run}"),
-    params:
-        rows=atlas_rows,
-        outliers=atlas_outliers,
     log:
         "results/{scale}/logs/figures/universality/atlas-{run}.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        rows=atlas_rows,
+        outliers=atlas_outliers,
     script:
         "../scripts/universality_outliers.py"

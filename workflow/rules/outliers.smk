@@ -6,7 +6,9 @@ def outlier_settings(wildcards):
     settings = run_settings(
         config, wildcards.run, "dataset", "network", "training", "curvature", "compute"
     )
-    settings["curvature"] = {k: v for k, v in settings["curvature"].items() if k != "job_per"}
+    settings["curvature"] = {
+        k: v for k, v in settings["curvature"].items() if k != "job_per"
+    }
     return settings
 
 
@@ -25,7 +27,9 @@ def units_of_run(wildcards):
         "seed": "epoch-{epoch:03d}/batch-{batch_size:06d}/seed-{seed:02d}",
     }
     units = [
-        patterns[curvature["job_per"]].format(epoch=epoch, batch_size=batch_size, seed=seed)
+        patterns[curvature["job_per"]].format(
+            epoch=epoch, batch_size=batch_size, seed=seed
+        )
         for epoch in run["checkpoints"]
         for batch_size in curvature["batch_sizes"]
         for seed in range(curvature["seeds"])
@@ -42,18 +46,18 @@ rule outliers:
         library=library("outliers.py"),
     output:
         table="results/{scale}/outliers/{run}/{unit}.h5",
-    params:
-        settings=outlier_settings,
-        data_folder=data_folder,
-    threads: run_threads
-    resources:
-        mem_mb=run_memory_mb,
     log:
         "results/{scale}/logs/outliers/{run}/{unit}.log",
     benchmark:
         "results/{scale}/benchmarks/outliers/{run}/{unit}.tsv"
     conda:
         "../../envs/torch.yaml"
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    params:
+        settings=outlier_settings,
+        data_folder=data_folder,
     script:
         "../scripts/outliers.py"
 
@@ -64,12 +68,12 @@ rule merge_outliers:
         library=library("merge_outliers.py"),
     output:
         table="results/{scale}/outliers/{run}.h5",
-    params:
-        settings=outlier_settings,
     log:
         "results/{scale}/logs/outliers/{run}.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        settings=outlier_settings,
     script:
         "../scripts/merge_outliers.py"
 
@@ -81,14 +85,14 @@ rule outlier_fits:
     output:
         fits="results/{scale}/statistics/universality/outliers-{run}.h5",
         table="results/{scale}/statistics/universality/outliers-{run}.csv",
-    params:
-        seed=config["seed"],
-        fits=config["outlier_fits"],
     log:
         "results/{scale}/logs/statistics/universality/outliers-{run}.log",
     benchmark:
         "results/{scale}/benchmarks/statistics/universality/outliers-{run}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        fits=config["outlier_fits"],
     script:
         "../scripts/outlier_fits.py"

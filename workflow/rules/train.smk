@@ -27,18 +27,18 @@ rule initialise:
     output:
         checkpoint="results/{scale}/checkpoints/{run}/epoch-000.pt",
         digest="results/{scale}/checkpoints/{run}/epoch-000.pt.sha256",
-    params:
-        settings=training_settings,
-        data_folder=data_folder,
-    threads: run_threads
-    resources:
-        mem_mb=run_memory_mb,
     log:
         "results/{scale}/logs/checkpoints/{run}/epoch-000.log",
     benchmark:
         "results/{scale}/benchmarks/checkpoints/{run}/epoch-000.tsv"
     conda:
         "../../envs/torch.yaml"
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    params:
+        settings=training_settings,
+        data_folder=data_folder,
     script:
         "../scripts/initialise.py"
 
@@ -52,21 +52,21 @@ rule train:
     output:
         checkpoint="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt",
         digest="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt.sha256",
-    params:
-        settings=training_settings,
-        data_folder=data_folder,
-        state="results/{scale}/checkpoints/{run}/.state/epoch-{epoch}.pt",
-    wildcard_constraints:
-        epoch=r"(?!000)\d{3}",
-    threads: run_threads
-    resources:
-        mem_mb=run_memory_mb,
     log:
         "results/{scale}/logs/checkpoints/{run}/epoch-{epoch}.log",
     benchmark:
         "results/{scale}/benchmarks/checkpoints/{run}/epoch-{epoch}.tsv"
+    wildcard_constraints:
+        epoch=r"(?!000)\d{3}",
     conda:
         "../../envs/torch.yaml"
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    params:
+        settings=training_settings,
+        data_folder=data_folder,
+        state="results/{scale}/checkpoints/{run}/.state/epoch-{epoch}.pt",
     script:
         "../scripts/train.py"
 

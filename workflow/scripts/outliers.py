@@ -27,9 +27,7 @@ with job(snakemake.log[0]) as log:
     checkpoint = load_checkpoint(snakemake.input.checkpoint)
     network = network_at(run, settings, data, checkpoint).to(device)
     training_loss = verify_loss(network, settings, data, checkpoint)
-    epoch, unit = parse_unit(
-        snakemake.wildcards.unit, curvature["batch_sizes"], curvature["seeds"]
-    )
+    epoch, unit = parse_unit(snakemake.wildcards.unit, curvature["batch_sizes"], curvature["seeds"])
     table = outlier_table(
         run,
         settings,

@@ -1,7 +1,7 @@
 """Products with the Hessian of a mean loss, H = (1/n) sum_i d^2 l(f_w(x_i), y_i) / dw^2.
 
-H v = d/dw <g(w), v> with g the gradient (Pearlmutter, Neural Computation 6, 1994). The graph of g is
-built once and differentiated again for each v, which costs about one gradient, while it fits in
+H v = d/dw <g(w), v> with g the gradient (Pearlmutter, Neural Computation 6, 1994). The graph of g
+is built once and differentiated again for each v, which costs about one gradient, while it fits in
 memory; else each product streams micro-batches and builds their graphs anew.
 """
 
@@ -37,12 +37,12 @@ class HessianOperator:
     graph: ``"keep"`` the gradient's graph between products, ``"stream"``, or ``"auto"``: keep it if
         it fits in `memory_mb`.
 
-    ``H @ v`` and `matvec` take and return float64 vectors (NumPy arrays or tensors) of the length P of the
-    concatenated parameters; `matmat` takes (P, j). Weight decay is not part of the Hessian.
+    ``H @ v`` and `matvec` take and return float64 vectors (NumPy arrays or tensors) of the length P
+    of the concatenated parameters; `matmat` takes (P, j). Weight decay is not part of the Hessian.
 
-    If the network is an `nn.Sequential` that begins with a linear layer, that layer's weights act on
-    the span of the inputs only. Then H = T K T^T with `core` K, a smaller Hessian, and an isometry T
-    (`isometry`), exactly; `top_eigenpairs` works with K.
+    If the network is an `nn.Sequential` that begins with a linear layer, that layer's weights act
+    on the span of the inputs only. Then H = T K T^T with `core` K, a smaller Hessian, and an
+    isometry T (`isometry`), exactly; `top_eigenpairs` works with K.
 
     >>> import torch
     >>> network = torch.nn.Sequential(torch.nn.Linear(3, 2))
@@ -244,12 +244,14 @@ def _refuse_training_mode(network: nn.Module) -> None:
         batch_dependent = isinstance(module, nn.modules.batchnorm._BatchNorm)
         if module.training and (stochastic or batch_dependent):
             raise ValueError(
-                f"the module {name!r} ({type(module).__name__}) is in training mode, where the loss "
-                "is no function of the weights and one example alone; call network.eval() first"
+                f"the module {name!r} ({type(module).__name__}) is in training mode, where the "
+                "loss does not depend on the weights and one example alone; call network.eval()"
             )
 
 
-def _graph_bytes_per_example(network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> float:
+def _graph_bytes_per_example(
+    network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
+) -> float:
     """Bytes that the graphs of loss and gradient keep per example, counted on a few of them."""
     if network in _measured_bytes:
         return _measured_bytes[network]

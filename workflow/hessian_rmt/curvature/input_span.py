@@ -42,13 +42,18 @@ def restrict_to_input_span(
     """The network in coordinates of its inputs' span, the inputs there, and the isometry.
 
     None where the network does not begin with a linear layer on flat inputs, or nothing is gained.
-    The basis is that of the batch itself where it is small; else pixels that are constant over the batch
-    (an image's border) are merged into one input, since a QR of a large batch costs more than it saves.
+    The basis is that of the batch itself where it is small; else pixels that are constant over the
+    batch (an image's border) are merged into one input, since a QR of a large batch costs more than
+    it saves.
     """
     if type(network) is not nn.Sequential:
         return None
     layers = list(network)
-    if layers and type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1):
+    if (
+        layers
+        and type(layers[0]) is nn.Flatten
+        and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
+    ):
         layers = layers[1:]
     elif inputs.ndim != 2:
         return None

@@ -1,11 +1,11 @@
 """Extreme eigenpairs of a symmetric operator, each with its residual.
 
-Lanczos with full re-orthogonalisation: the basis V is orthonormal to round-off, and all coefficients
-C = V^T H V are kept, not the three that are non-zero in exact arithmetic. Each product obeys
-H v_p = V C[:, p] to round-off, so the residual of a Ritz pair (theta, x = V s),
-||H x - theta x|| = ||C s - theta s||, is that of the products as they were computed, asymmetry
-included, and costs no further product. |lambda - theta| <= ||H x - theta x|| for some eigenvalue
-lambda. Restarts keep the best Ritz vectors (Wu & Simon, SIAM J. Matrix Anal. Appl. 22, 2000).
+Lanczos with full re-orthogonalisation: the basis V is orthonormal to round-off, and all
+coefficients C = V^T H V are kept, not the three that are non-zero in exact arithmetic. Each product
+obeys H v_p = V C[:, p] to round-off, so the residual of a Ritz pair (theta, x = V s), ||H x - theta
+x|| = ||C s - theta s||, is that of the products as they were computed, asymmetry included, and
+costs no further product. |lambda - theta| <= ||H x - theta x|| for some eigenvalue lambda. Restarts
+keep the best Ritz vectors (Wu & Simon, SIAM J. Matrix Anal. Appl. 22, 2000).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def top_eigenpairs(
     """The k largest, smallest, or k largest and k smallest ("both") eigenpairs.
 
     operator: anything symmetric with `.shape` and `.matvec` on float64 tensors (P,).
-    tol: a pair has converged when ||H x - theta x|| <= tol |theta|, or has reached the round-off of the
+    tol: a pair has converged when ||H x - theta x|| <= tol |theta|, or has reached the round-off of
+    the
         operator's products, eps ||H|| with eps that of its dtype.
     start: a vector (P,) or vectors (P, j) to start from, e.g. a neighbouring batch's eigenvectors;
         by default one standard normal vector from `seed`.
@@ -62,8 +63,8 @@ def top_eigenpairs(
     check_multiplicity: a Krylov space of one start vector holds one eigenvector of each eigenvalue.
         So once converged, a random vector is added, and iteration goes on from it until it is clear
         that it brings nothing larger, a few products; what it brings is iterated to convergence in
-        turn. Finds eigenvalues of any multiplicity, with overwhelming probability for those separated
-        from the bulk.
+        turn. Finds eigenvalues of any multiplicity, with overwhelming probability for those
+        separated from the bulk.
 
     Warns, and says so in `.converged`, when `max_matvecs` did not suffice.
     """
@@ -101,7 +102,7 @@ def top_eigenpairs(
 
 
 class _Lanczos:
-    """The state of an iteration: basis rows V, coefficients C = V^T H V, and what is still to multiply."""
+    """The state of an iteration: basis rows V, C = V^T H V, and what is still to multiply."""
 
     def __init__(
         self,
@@ -118,7 +119,9 @@ class _Lanczos:
         self.k = min(k, self.size)
         ends = 2 if which == "both" else 1
         self.capacity = min(self.size, max(basis_size or 60, 4 * ends * self.k + 8))
-        self.V = torch.empty((min(self.capacity, 32), self.size), dtype=torch.float64, device=device)
+        self.V = torch.empty(
+            (min(self.capacity, 32), self.size), dtype=torch.float64, device=device
+        )
         self.C = np.zeros((self.capacity, self.capacity))
         # What restarts have cut off each column's H v - V C[:, p]
         self.defect = np.zeros(self.capacity)
@@ -190,7 +193,9 @@ class _Lanczos:
 
     def _append(self, vector: Tensor) -> None:
         """Add a start vector, unless it is in the span already."""
-        vector = vector / torch.linalg.vector_norm(vector).clamp_min(torch.finfo(torch.float64).tiny)
+        vector = vector / torch.linalg.vector_norm(vector).clamp_min(
+            torch.finfo(torch.float64).tiny
+        )
         remainder, _ = self._orthogonalise(vector)
         norm = torch.linalg.vector_norm(remainder)
         if norm > 1e-8 and self.filled < self.capacity:
@@ -229,9 +234,8 @@ class _Lanczos:
         p = self.processed
         square = self.C[np.ix_(p, p)]
         theta, s = np.linalg.eigh((square + square.T) / 2)
-        outside = np.setdiff1d(np.arange(self.filled), p)
         inside_squared = ((square @ s - s * theta) ** 2).sum(axis=0)
-        outside_squared = ((self.C[np.ix_(outside, p)] @ s) ** 2).sum(axis=0)
+        outside_squared = ((self.C[np.ix_(list(self.queue), p)] @ s) ** 2).sum(axis=0)
         residuals = np.sqrt(inside_squared + outside_squared) + self.defect[p] @ np.abs(s)
         return theta, s, residuals
 
@@ -261,8 +265,8 @@ class _Lanczos:
     def _new_direction_brings_more(self, tol: float, max_matvecs: int) -> bool:
         """Whether a random direction, deflated from the basis, holds a further wanted eigenvalue.
 
-        Iterates from it until its Ritz values, residuals added, stay clear of the wanted ones, or six
-        products after which an eigenvalue missed beyond the bulk's edge would have shown.
+        Iterates from it until its Ritz values, residuals added, stay clear of the wanted ones, or
+        six products after which an eigenvalue missed beyond the bulk's edge would have shown.
         """
         known = np.sort(self.wanted()[0])
         self._append_random(depth_first=True)
@@ -308,7 +312,7 @@ def _with_null_space(
     isometry: Any,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
-    """Replace pairs by exact zeros of the subspace outside the isometry's range where these rank first."""
+    """Let exact zeros from outside the isometry's range take the place of pairs they outrank."""
     zeros = min(k, dimension)
     candidates = np.concatenate([values, np.zeros(zeros)])
     order = np.argsort(-candidates, kind="stable")

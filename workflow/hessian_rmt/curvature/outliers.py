@@ -1,4 +1,4 @@
-"""The outliers of batch Hessians over a grid of batch sizes and seeds (`universality` section 2.4)."""
+"""Outliers of batch Hessians over a grid of batch sizes and seeds (`universality` 2.4)."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ class OutlierUnit:
     seeds: Sequence[int]
 
 
-def parse_unit(
-    unit: str, batch_sizes: Sequence[int], seeds: int
-) -> tuple[int, OutlierUnit]:
+def parse_unit(unit: str, batch_sizes: Sequence[int], seeds: int) -> tuple[int, OutlierUnit]:
     """Epoch and grid part of an address such as ``epoch-005/batch-000256/seed-03``."""
     parts = dict(part.rsplit("-", 1) for part in unit.split("/"))
     return int(parts["epoch"]), OutlierUnit(

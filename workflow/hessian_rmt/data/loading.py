@@ -39,6 +39,13 @@ class Dataset:
         """The shape of one example."""
         return self.train_inputs.shape[1:]
 
+    @property
+    def outputs(self) -> int:
+        """The outputs that a network needs: a logit per class, or a number per target."""
+        if self.classes is not None:
+            return self.classes
+        return int(np.prod(self.train_targets.shape[1:], dtype=int))
+
 
 def load_dataset(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
     """The data set that a run's `dataset` settings describe; `folder` holds its raw files.

@@ -71,8 +71,8 @@ def fetch(name: str, folder: str | Path, log: Log) -> None:
         log.line(f"{folder}: {', '.join(wanted)} from {source_name}, checksums right")
         return
     raise UserError(
-        f"{KNOWN[name].kind} could not be fetched ({'; '.join(failures)}) and {folder} has no genuine "
-        f"{', '.join(wanted)}; {_by_hand(name, folder)}"
+        f"{KNOWN[name].kind} could not be fetched ({'; '.join(failures)}) and {folder} has no "
+        f"genuine {', '.join(wanted)}; {_by_hand(name, folder)}"
     )
 
 

@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -47,7 +47,8 @@ def new_figure(rows: int, columns: int, *, panel: tuple[float, float], **options
     import matplotlib.pyplot as plt
     from cycler import cycler
 
-    matplotlib.rcParams.update(_STYLE | {"axes.prop_cycle": cycler(color=PALETTE)})
+    plt.rcParams.update(_STYLE)
+    plt.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
     size = (panel[0] * columns, panel[1] * rows)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
 
@@ -58,7 +59,7 @@ def save_figure(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    """Write the pdf and png named in `files` (without dates, so equal figures are equal files), and the csv."""
+    """Write pdf, png (without dates: equal figures are equal files) and csv to `files`."""
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         image = io.BytesIO()
         figure.savefig(image, format=suffix, metadata=metadata)

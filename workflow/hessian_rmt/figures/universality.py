@@ -1,4 +1,4 @@
-"""Figures of `universality`: outliers against batch size (fig. 1, 2), fitted parameters (fig. 3), atlas."""
+"""Figures of `universality`: outliers against batch size (1, 2, atlas), parameters (3)."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PARAMETERS = (
 class OutlierRow:
     """A row of panels: a run at one epoch.
 
-    table: the run's merged outliers; statistics: its fits (`rmt.outlier_statistics`); label: the run in
-    words.
+    table: the run's merged outliers; statistics: its fits (`rmt.outlier_statistics`); label: the
+    run in words.
     """
 
     run: str
@@ -80,10 +80,8 @@ def draw_outliers(
     save_figure(figure, files, OUTLIER_COLUMNS, _outlier_points(rows, outliers))
 
 
-def draw_parameters(
-    runs: Sequence[OutlierRow], files: dict[str, str | Path]
-) -> None:
-    """The fitted parameters of (2.33) against epoch, a column per run, with 95 % bootstrap intervals."""
+def draw_parameters(runs: Sequence[OutlierRow], files: dict[str, str | Path]) -> None:
+    """The parameters of (2.33) by epoch, a column per run, with 95 % bootstrap intervals."""
     figure, axes = new_figure(len(PARAMETERS), len(runs), panel=(2.6, 1.3), sharex="col")
     for run, column in zip(runs, axes.T, strict=True):
         column[0].set_title(run.label)

@@ -6,6 +6,7 @@ layer; 7,850) of `applicability` section 4, and the perceptron of `universality`
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -20,14 +21,14 @@ def mlp(
     activation: str = "relu",
     bias: bool = True,
 ) -> nn.Sequential:
-    """A fully connected network from flattened inputs to logits; no hidden layer: softmax regression.
+    """A fully connected network on flattened inputs; with no hidden layer, softmax regression.
 
     A plain `nn.Sequential` that begins Flatten, Linear, so that `HessianOperator` can confine the
     first layer to the span of a batch's inputs.
     """
     widths = [math.prod(input_shape), *hidden, classes]
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in zip(widths[:-2], widths[1:-1], strict=True):
+    for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [nn.Linear(fan_in, fan_out, bias=bias), ACTIVATIONS[activation]()]
     layers.append(nn.Linear(widths[-2], widths[-1], bias=bias))
     return nn.Sequential(*layers)

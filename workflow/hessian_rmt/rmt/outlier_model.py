@@ -1,13 +1,13 @@
-"""lambda_b^(i) = theta_i + alpha b^-v + beta b^-2v (1/theta_i + gamma/theta_i^2): `universality` 2.4.
+"""lambda_b^(i) = theta_i + alpha b^-v + beta b^-2v (1/theta_i + gamma/theta_i^2).
 
-(2.33): the outliers of a batch Hessian against the batch size b. theta_1 > ... > theta_k > 0 are the
-true Hessian's, alpha and beta >= 0 the noise's first moment and second cumulant, gamma the strength
-of the bulk of the true Hessian. The fit minimises (2.34),
+`universality` (2.33): the outliers of a batch Hessian against the batch size b. The true Hessian's
+are theta_1 > ... > theta_k > 0, the noise has first moment alpha and second cumulant beta >= 0, and
+gamma is the strength of the true Hessian's bulk. The fit minimises (2.34),
 
     E = sum_{i,b} (mean over seeds of lambda_b^(i) - model)^2,
 
 which is linear in w = (alpha, beta gamma, beta), so that E(theta, v) = min_w E (2.37) is a problem
-in p = (theta, v) alone. Its gradient is the partial derivative at fixed w, and its Hessian the Schur
+in p = (theta, v) alone. Its gradient is the partial derivative at fixed w, its Hessian the Schur
 complement E_pp - E_pw E_ww^-1 E_wp.
 """
 
@@ -24,13 +24,13 @@ Array = NDArray[np.float64]
 
 GRID = tuple(round(0.1 * n, 1) for n in range(1, 10))  # the paper prints -0.1 ... -0.9, see errata
 EXPONENT_BOUNDS = (0.05, 2.0)
-BEYOND = (1.2, 1.6, 2.0)  # where the continuous exponent starts as well
+BEYOND = (1.2, 0.05, 1.6, 2.0)  # where the continuous exponent starts as well
 METHODS = ("variable_projection", "adam")
 # w's entries that a form leaves free, in the order alpha, beta gamma, beta. With beta last in a QR
 # factorisation the fit without beta is the same triangular system less its last row.
 COLUMNS = {"full": (0, 1, 2), "half": (0, 1, 2), "semicircle": (2,)}
-MAX_STEPS = 200
-CHUNK = 500
+GRID_STEPS, FINAL_STEPS = 40, 200
+CHUNK = 500  # bootstrap replicates fitted at once
 ADAM_STEPS, ADAM_RATE, PENALTY = 200, 0.2, 1000.0
 SMALLEST_GAP = 1e-6  # of theta, relative to the eigenvalues: the closed side of theta_i > theta_i+1
 
@@ -127,8 +127,8 @@ def fit_outliers(
         raise ValueError(f"form {form!r} fixes the exponent to 1/2, so exponents must be None")
     grid = np.asarray([0.5] if form != "full" else GRID if exponents is None else exponents, float)
     continuous = form == "full" and exponents is None and method == "variable_projection"
-    if grid.ndim != 1 or not grid.size or not np.all(np.isfinite(grid) & (grid > 0)):
-        raise UserError("the exponents of an outlier fit must be a list of positive numbers")
+    if grid.ndim != 1 or not grid.size or not np.all((grid > 0) & (grid <= 5)):
+        raise UserError("the exponents of an outlier fit must be a list of numbers in (0, 5]")
     n_parameters = len(COLUMNS[form]) + int(grid.size > 1)
     b, data = _checked(batch_sizes, eigenvalues, n_parameters, form)
     n_parameters += data.shape[2]
@@ -153,7 +153,10 @@ def fit_outliers(
         solution = _refit(log_b, means[None] / unit, fits, continuous, COLUMNS[form])
         replicates = None
         if bootstrap:
-            starts = _joined([fits, solution]) if continuous else fits
+            # every other exponent will do, since the point estimate is a good start as well
+            starts = fits
+            if continuous:
+                starts = _joined([solution, _Solutions(*(values[::2] for values in fits))])
             resampled = _resampled(data, bootstrap, rng) / unit
             replicates = _refit(log_b, resampled, starts, continuous, COLUMNS[form])
             replicates = replicates.in_units(unit, centre)
@@ -163,6 +166,7 @@ def fit_outliers(
     fitted = _curves(np.log(b), theta, exponent, w)
     residuals = means - fitted
     mse = float(np.mean(residuals**2))
+    variation = float(np.sum((means - means.mean(0)) ** 2))
     return OutlierFit(
         theta=theta,
         alpha=float(w[0]),
@@ -171,11 +175,11 @@ def fit_outliers(
         beta_gamma=float(w[1]),
         exponent=float(exponent),
         mse=mse,
-        r_squared=float(1 - np.sum(residuals**2) / np.sum((means - means.mean(0)) ** 2)),
+        r_squared=1 - mse * means.size / variation if variation else float("nan"),
         relative_rmse=float(np.sqrt(np.mean((residuals / means) ** 2))),
         chi_squared=_chi_squared(np.log(b), data, solution, COLUMNS[form], grid.size > 1),
         degrees_of_freedom=means.size - n_parameters,
-        aic=float(means.size * np.log(mse) + 2 * n_parameters),
+        aic=means.size * float(np.log(max(mse, 1e-300))) + 2 * n_parameters,
         intervals={} if replicates is None else _percentiles(replicates),
         grid_exponents=grid,
         grid_mse=fits.mse[: grid.size],
@@ -315,9 +319,8 @@ def _fit_grid(log_b: Array, means: Array, grid: Array, columns: tuple[int, ...])
     """The best fit at each exponent of `grid` to `means` (n, k), from several starts of theta."""
     theta = np.concatenate([_starts(log_b, means, exponent) for exponent in grid])
     exponent = np.repeat(grid, len(theta) // len(grid))
-    fits = _minimise(
-        log_b, np.broadcast_to(means, (len(theta), *means.shape)), theta, exponent, False, columns
-    )
+    tiled = np.broadcast_to(means, (len(theta), *means.shape))
+    fits = _minimise(log_b, tiled, theta, exponent, False, columns, GRID_STEPS)
     return _best(fits, len(grid))
 
 
@@ -326,7 +329,7 @@ def _refit(
 ) -> _Solutions:
     """The best fit to each of `means` (B, n, k) from `starts` (P,), the exponent kept or free."""
     n, best = len(starts.mse), []
-    for i in range(0, len(means), CHUNK):  # small enough for the processor's cache
+    for i in range(0, len(means), CHUNK):  # to bound the memory
         chunk = means[i : i + CHUNK]
         fits = _minimise(
             log_b,
@@ -387,7 +390,7 @@ def _reduced(log_b: Array, means: Array, p: Array, columns: tuple[int, ...]) -> 
     if 1 in columns:
         triangle[:, :, 2] += theta[:, -1:] * triangle[:, :, 1]
     target = (means - theta[:, None]).reshape(n_problems, -1)
-    coordinates = np.vecdot(basis, target[:, :, None], axis=1)
+    coordinates = np.einsum("pnc,pn->pc", basis, target)
     # beta is last: without its coordinate this is the exact minimum for beta = 0
     clipped = coordinates[:, -1] * triangle[:, -1, -1] <= 0
     coordinates[clipped, -1] = 0
@@ -409,32 +412,32 @@ def _reduced(log_b: Array, means: Array, p: Array, columns: tuple[int, ...]) -> 
     cross[:, k] = np.einsum("pbi,pbic->pc", d_v, basis)
 
     # second derivatives of the model against the residuals
-    r_xx = np.vecdot(r, xx, axis=1)
+    r_xx = np.einsum("pbi,pb->pi", r, xx[:, :, 0])
     r_log = r * log_b[:, None]
-    r_log_xx = np.vecdot(r_log, xx, axis=1)
+    r_log_xx = np.einsum("pbi,pb->pi", r_log, xx[:, :, 0])
     mixed = np.zeros((n_problems, k + 1, 3))
     mixed[:, :k, 1] = -2 * u**3 * r_xx
     mixed[:, :k, 2] = -(u**2) * r_xx
-    mixed[:, k, 0] = -np.vecdot(r_log, x, axis=1).sum(1)
+    mixed[:, k, 0] = -np.einsum("pbi,pb->p", r_log, x[:, :, 0])
     mixed[:, k, 1] = -2 * np.vecdot(r_log_xx, u**2)
     mixed[:, k, 2] = -2 * np.vecdot(r_log_xx, u)
     cross -= mixed[:, :, columns] @ inverse
     cross[clipped, :, -1] = 0
 
     scale = np.empty((n_problems, k + 1))
-    scale[:, :k] = np.vecdot(d_theta, d_theta, axis=1)
+    scale[:, :k] = np.einsum("pbi,pbi->pi", d_theta, d_theta)
     scale[:, k] = np.einsum("pbi,pbi->p", d_v, d_v)
     hessian = -cross @ cross.mT
     diagonal = np.arange(k)
     hessian[:, diagonal, diagonal] += scale[:, :k] - r_xx * (2 * beta * u**3 + 6 * delta * u**4)
-    v_theta = np.vecdot(d_theta, d_v, axis=1) - 2 * h * r_log_xx
+    v_theta = np.einsum("pbi,pbi->pi", d_theta, d_v) - 2 * h * r_log_xx
     hessian[:, :k, k] += v_theta
     hessian[:, k, :k] += v_theta
     curvature = log_b[:, None] * (linear + 4 * quadratic)
     hessian[:, k, k] += scale[:, k] - np.einsum("pbi,pbi->p", r_log, curvature)
 
     gradient = np.empty((n_problems, k + 1))
-    gradient[:, :k] = -np.vecdot(d_theta, r, axis=1)
+    gradient[:, :k] = -np.einsum("pbi,pbi->pi", d_theta, r)
     gradient[:, k] = -np.einsum("pbi,pbi->p", d_v, r)
     gaps = np.eye(k + 1)  # d theta_i / d gap_j is one for j >= i
     gaps[np.triu_indices(k)] = 1
@@ -449,11 +452,14 @@ def _minimise(
     exponent: Array,
     continuous: bool,
     columns: tuple[int, ...],
+    max_steps: int = FINAL_STEPS,
 ) -> _Solutions:
     """Damped Newton steps projected on the box of (gaps, exponent), all problems at once.
 
     A problem is done when its Newton decrement, the fall of E that the quadratic model promises, is
-    1e-18 of E (the step is still taken) or round-off, or when no step lowers E any more.
+    1e-18 of E (the step is still taken) or round-off, or when no step lowers E any more. Usually
+    that takes 10 to 20 steps. Only a descent into the corner theta_k-1 = theta_k = 0, found at
+    exponents far too small for the data, is slow, and cut off at `max_steps`.
     """
     n_problems, k = theta.shape
     lower, upper = np.full(k + 1, SMALLEST_GAP), np.full(k + 1, 1 / SMALLEST_GAP)
@@ -465,18 +471,18 @@ def _minimise(
     damping, growth = np.full(n_problems, 1e-3), np.full(n_problems, 4.0)
     with np.errstate(all="ignore"):  # a trial point that overflows is rejected
         now = _reduced(log_b, means, p, columns)
-        for _ in range(MAX_STEPS):
+        for _ in range(max_steps):
             held = (p <= lower) & (now.gradient > 0) | (p >= upper) & (now.gradient < 0)
             held[:, k] |= not continuous
-            root = np.where(held, 0, 1 / np.sqrt(now.scale))
+            # what has no effect on the residuals is held as well
+            root = np.where(held | (now.scale == 0), 0, 1 / np.sqrt(now.scale))
             hessian = root[:, :, None] * now.hessian * root[:, None, :]
             eigenvalues, vectors = np.linalg.eigh(hessian)
             slope = np.einsum("pji,pj->pi", vectors, root * now.gradient)
             size = np.maximum(np.abs(eigenvalues), 1e-15)
             decrement = 0.5 * np.sum(slope**2 / size, 1)
             step = -root * np.einsum("pij,pj->pi", vectors, slope / (size + damping[:, None]))
-            trial = np.clip(p + step, lower, upper)
-            trial = np.where(held, p, trial)
+            trial = np.where(held, p, np.clip(p + step, lower, upper))
             then = _reduced(log_b, means, trial, columns)
             better = then.value < now.value
             now = _Reduced(
@@ -491,15 +497,10 @@ def _minimise(
             damping = np.where(better, 0.1 * damping, np.maximum(growth * damping, 1e-6))
             growth = np.where(better, 4.0, 2 * growth)
             if done.any():
-                solved_p[left[done]], value[left[done]], w[left[done]] = (
-                    p[done],
-                    now.value[done],
-                    now.w[done],
-                )
-                keep = ~done
-                left, p, means, damping, growth = (
-                    a[keep] for a in (left, p, means, damping, growth)
-                )
+                end, keep = left[done], ~done
+                solved_p[end], value[end], w[end] = p[done], now.value[done], now.w[done]
+                left, p, means = left[keep], p[keep], means[keep]
+                damping, growth = damping[keep], growth[keep]
                 now = _Reduced(*(a[keep] for a in now))
                 if not left.size:
                     break
@@ -552,8 +553,8 @@ def _penalised(
     sides = np.concatenate([design.mT @ target, np.zeros((len(raw), len(columns), 1))], 2)
     sides[:, -1, 1] = 1 / norm[:, -1]
     solved = np.linalg.solve(gram, sides)
-    r, dual = (target - design @ solved[:, :, :1], design @ solved[:, :, 1:])
-    r, dual = r.reshape(len(raw), *means.shape), dual.reshape(len(raw), *means.shape)
+    r = (target - design @ solved[:, :, :1]).reshape(len(raw), *means.shape)
+    dual = (design @ solved[:, :, 1:]).reshape(r.shape)
     w, p = np.zeros((2, len(raw), 3))
     w[:, columns] = solved[:, :, 0] / norm
     p[:, columns] = solved[:, :, 1] / norm

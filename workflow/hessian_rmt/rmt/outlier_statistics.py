@@ -1,4 +1,4 @@
-"""Fits of the outlier model to every epoch of a run, with the restricted forms beside the full one."""
+"""The outlier model fitted to every epoch of a run, with the restricted forms beside it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,10 +30,11 @@ def fit_every_epoch(
 ) -> dict[str, np.ndarray]:
     """Statistics of a merged outlier table (`rmt.outlier_table`), flat for HDF5.
 
-    Epochs are fitted separately (`universality` section 2.4). Returns epoch (E,), batch_size (B,), mean
-    (E, B, k), standard_error (E, B, k) and, for each form F of `FORMS`: F/theta (E, k), F/{scalar}
-    (E,), F/intervals/{name} (E, ..., 2) for the full form, F/curve (E, B, k) the fitted values.
-    The bootstrap is that of the full form; the others are there to be compared by their AIC.
+    Epochs are fitted separately (`universality` section 2.4). Returns epoch (E,), batch_size (B,),
+    mean (E, B, k), standard_error (E, B, k) and, for each form F of `FORMS`: F/theta (E, k),
+    F/{scalar} (E,), F/intervals/{name} (E, ..., 2) for the full form, F/curve (E, B, k) the fitted
+    values. The bootstrap is that of the full form; the others are there to be compared by their
+    AIC.
     """
     values = table["values"]
     statistics = {

@@ -10,7 +10,7 @@ from hessian_rmt.errors import UserError
 def merge_outlier_tables(
     epochs: Sequence[int], tables: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Merge units' tables (each of one epoch, any part of the grid) into arrays (epoch, batch, seed, ...).
+    """Merge units' tables (one epoch, any part of the grid) into arrays (epoch, batch, seed, ...).
 
     Raises UserError when the units do not fill the grid, or fill a cell twice.
     """
@@ -27,7 +27,7 @@ def merge_outlier_tables(
     filled = np.zeros(shape, dtype=int)
     for epoch, table in zip(epochs, tables, strict=True):
         cells = np.ix_(
-            [int(np.searchsorted(axes["epoch"], epoch))],
+            np.searchsorted(axes["epoch"], [epoch]),
             np.searchsorted(axes["batch_size"], table["batch_size"]),
             np.searchsorted(axes["seed"], table["seed"]),
         )

@@ -1,0 +1,51 @@
+# Set-up, figures and tests in one command each. All are safe to repeat.
+#   make figures [SCALE=smoke|paper]   make test   make test-all   make env   make bench   make clean
+
+PYTHON ?= python3
+SCALE ?= laptop
+BIN := .venv/bin
+OVERLAY := $(if $(filter laptop,$(SCALE)),,--configfile workflow/scales/$(SCALE).yaml)
+# One thread per job unless a rule asks for more; torch takes its number from config.
+export OMP_NUM_THREADS ?= 1
+# Inside the environment, `snakemake` and the scripts' `python` are its own.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: env figures test test-all lint bench clean
+
+env: .venv/installed
+
+.venv/installed: envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.12, say")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+figures: env
+	snakemake --cores all $(OVERLAY)
+
+test: env lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: env lint
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check workflow tests benchmarks
+	$(BIN)/ruff format --check workflow tests benchmarks
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	snakemake --lint
+
+.venv-peers/installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	.venv-peers/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+bench: .venv-peers/installed
+	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outliers.py
+	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py
+
+clean:
+	rm -rf results .snakemake
