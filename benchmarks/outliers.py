@@ -20,7 +20,7 @@ from torch import nn
 
 from common import alternate, table
 from hessian_rmt.curvature import HessianOperator, top_eigenpairs
-from hessian_rmt.data import load_dataset
+from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.networks import build_network
 
 K, TOLERANCE, SEEDS = 5, 1e-4, 3

@@ -14,7 +14,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from hessian_rmt.data import catalogue, dataset_size, fetch, files_of, load_dataset, sources
+from hessian_rmt.data import catalogue, fetch, files_of, load_dataset, sources
 from hessian_rmt.data.loading import resize
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -271,9 +271,8 @@ def test_synthetic_data(tmp_path):
 
 def test_synthetic_data_needs_a_size(tmp_path):
     settings = {key: value for key, value in SYNTHETIC.items() if key != "train_examples"}
-    for call in (load_dataset, dataset_size):
-        with pytest.raises(UserError, match="set train_examples"):
-            call(settings, tmp_path)
+    with pytest.raises(UserError, match="set train_examples"):
+        load_dataset(settings, tmp_path)
 
 
 # --- a user's own arrays
@@ -384,21 +383,6 @@ def test_a_damaged_npz_is_named(tmp_path):
         load_dataset(settings, tmp_path)
     with pytest.raises(UserError, match="needs a path"):
         load_dataset({"name": "npz"}, tmp_path)
-
-
-# --- sizes without loading
-
-
-def test_sizes(tmp_path):
-    assert dataset_size({"name": "mnist"}, tmp_path) == 60000
-    assert dataset_size({"name": "cifar100", "held_out": 5000}, tmp_path) == 45000
-    short = {"name": "mnist", "train_examples": 100, "held_out": 10}
-    assert dataset_size(short, tmp_path) == 90
-    assert dataset_size({**SYNTHETIC, "held_out": 10}, tmp_path) == 20
-    assert dataset_size({**own(tmp_path), "held_out": 5}, tmp_path) == 15
-    assert dataset_size({"name": "npz", "path": str(tmp_path / "later.npz")}, tmp_path) is None
-    with pytest.raises(UserError, match="train_examples is 60001"):
-        dataset_size({"name": "mnist", "train_examples": 60001}, tmp_path)
 
 
 # --- fetching

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hessian_rmt.data import Dataset
+from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.networks import build_network

@@ -68,9 +68,15 @@ def network_module(wildcards):
 
 
 def training_settings(wildcards):
-    return run_settings(
+    """What a checkpoint depends on; memory_mb is for Hessian products."""
+    settings = run_settings(
         config, wildcards.run, "dataset", "network", "training", "compute"
     )
+    return settings | {"compute": without(settings["compute"], "memory_mb")}
+
+
+def without(mapping, key):
+    return {name: value for name, value in mapping.items() if name != key}
 
 
 def run_threads(wildcards):
@@ -91,19 +97,129 @@ def figure_files(paper, name):
 
 
 def figures_of(paper):
-    """Every file that config asks for of a paper's figures, and the training tables of their runs."""
+    """What config asks for of a paper's figures, and the training tables of their runs."""
     names, runs = [], set()
     for figure, settings in config["figures"].get(paper, {}).items():
-        of_figure = settings.get("runs", []) + [
-            row["run"] for row in settings.get("rows", [])
-        ]
-        names += (
-            [f"atlas-{run}" for run in of_figure] if figure == "atlas" else [figure]
-        )
+        rows = settings.get("rows", [])
+        of_figure = settings.get("runs", []) + [row["run"] for row in rows]
+        each_run = [f"{figure}-{run}" for run in of_figure]
+        names += each_run if figure == "atlas" else [figure]
         runs.update(of_figure)
-    return expand(
-        RESULTS + "/figures/{paper}/{name}.{suffix}",
-        paper=paper,
-        name=names,
-        suffix=["pdf", "png", "csv"],
-    ) + [f"{RESULTS}/checkpoints/{run}/training.csv" for run in sorted(runs)]
+    figures = [
+        f"{RESULTS}/figures/{paper}/{name}.{suffix}"
+        for name in names
+        for suffix in ("pdf", "png", "csv")
+    ]
+    training = [f"{RESULTS}/checkpoints/{run}/training.csv" for run in sorted(runs)]
+    return figures + training
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
+def data_folder_of_output(wildcards, output):
+    """data/{dataset}; a data set's files may lie in a folder of their own below it."""
+    return os.path.join(*output[0].split("/")[:2])
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def previous_checkpoint(wildcards):
+    """The checkpoint before this one among the run's configured epochs."""
+    epochs = config["runs"][wildcards.run]["checkpoints"]
+    epoch = int(wildcards.epoch)
+    if epoch not in epochs:
+        raise WorkflowError(
+            f"runs.{wildcards.run}.checkpoints has no epoch {epoch}; it has "
+            + ", ".join(map(str, epochs))
+        )
+    previous = epochs[epochs.index(epoch) - 1]
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{previous:03d}.pt"
+
+
+def last_checkpoint(wildcards):
+    epoch = config["runs"][wildcards.run]["checkpoints"][-1]
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{epoch:03d}.pt"
+
+
+# Outliers -----------------------------------------------------------------------------------------
+
+
+def outlier_settings(wildcards):
+    """What the numbers depend on; where the grid is cut into jobs is not part of it."""
+    settings = run_settings(
+        config, wildcards.run, "dataset", "network", "training", "curvature", "compute"
+    )
+    return settings | {"curvature": without(settings["curvature"], "job_per")}
+
+
+def checkpoint_of_unit(wildcards):
+    epoch = wildcards.unit[: len("epoch-000")]
+    return f"{RESULTS}/checkpoints/{wildcards.run}/{epoch}.pt"
+
+
+def units_of_run(wildcards):
+    """The files that a run's grid is cut into, as `job_per` says."""
+    run = config["runs"][wildcards.run]
+    curvature = run["curvature"]
+    patterns = {
+        "epoch": "epoch-{epoch:03d}",
+        "batch_size": "epoch-{epoch:03d}/batch-{batch_size:06d}",
+        "seed": "epoch-{epoch:03d}/batch-{batch_size:06d}/seed-{seed:02d}",
+    }
+    units = [
+        patterns[curvature["job_per"]].format(
+            epoch=epoch, batch_size=batch_size, seed=seed
+        )
+        for epoch in run["checkpoints"]
+        for batch_size in curvature["batch_sizes"]
+        for seed in range(curvature["seeds"])
+    ]
+    folder = f"{RESULTS}/outliers/{wildcards.run}"
+    return [f"{folder}/{unit}.h5" for unit in dict.fromkeys(units)]
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+
+def outlier_tables(runs):
+    return [f"{RESULTS}/outliers/{run}.h5" for run in runs]
+
+
+def outlier_fits_of(runs):
+    return [f"{RESULTS}/statistics/universality/outliers-{run}.h5" for run in runs]
+
+
+def label_of(run):
+    return config["runs"][run].get("label", run)
+
+
+def labelled_rows(rows):
+    return [dict(row, label=label_of(row["run"])) for row in rows]
+
+
+# Figures without settings here are not part of this scale.
+FIG2 = (
+    config["figures"].get("universality", {}).get("fig2", {"rows": [], "outliers": []})
+)
+FIG2_RUNS = [row["run"] for row in FIG2["rows"]]
+FIG3_RUNS = config["figures"].get("universality", {}).get("fig3", {"runs": []})["runs"]
+
+
+def atlas_rows(wildcards):
+    epochs = config["runs"][wildcards.run]["checkpoints"]
+    return labelled_rows({"run": wildcards.run, "epoch": epoch} for epoch in epochs)
+
+
+def atlas_tables(wildcards):
+    return outlier_tables(row["run"] for row in atlas_rows(wildcards))
+
+
+def atlas_fits(wildcards):
+    return outlier_fits_of(row["run"] for row in atlas_rows(wildcards))
+
+
+def atlas_outliers(wildcards):
+    k = config["runs"][wildcards.run]["curvature"]["outliers"]
+    return list(range(1, k + 1))

@@ -1,43 +1,6 @@
 """Outliers of batch Hessians: by epoch, batch size or seed, merged into one table per run."""
 
 
-def outlier_settings(wildcards):
-    """What the numbers depend on; where the grid is cut into jobs is not part of it."""
-    settings = run_settings(
-        config, wildcards.run, "dataset", "network", "training", "curvature", "compute"
-    )
-    settings["curvature"] = {
-        k: v for k, v in settings["curvature"].items() if k != "job_per"
-    }
-    return settings
-
-
-def checkpoint_of_unit(wildcards):
-    epoch = wildcards.unit[: len("epoch-000")]
-    return f"{RESULTS}/checkpoints/{wildcards.run}/{epoch}.pt"
-
-
-def units_of_run(wildcards):
-    """The files that a run's grid is cut into, as `job_per` says."""
-    run = config["runs"][wildcards.run]
-    curvature = run["curvature"]
-    patterns = {
-        "epoch": "epoch-{epoch:03d}",
-        "batch_size": "epoch-{epoch:03d}/batch-{batch_size:06d}",
-        "seed": "epoch-{epoch:03d}/batch-{batch_size:06d}/seed-{seed:02d}",
-    }
-    units = [
-        patterns[curvature["job_per"]].format(
-            epoch=epoch, batch_size=batch_size, seed=seed
-        )
-        for epoch in run["checkpoints"]
-        for batch_size in curvature["batch_sizes"]
-        for seed in range(curvature["seeds"])
-    ]
-    folder = f"{RESULTS}/outliers/{wildcards.run}"
-    return [f"{folder}/{unit}.h5" for unit in dict.fromkeys(units)]
-
-
 rule outliers:
     input:
         checkpoint=checkpoint_of_unit,

@@ -1,24 +1,6 @@
 """Checkpoints: one job per segment, from the previous configured epoch's checkpoint."""
 
 
-def previous_checkpoint(wildcards):
-    """The checkpoint before this one among the run's configured epochs."""
-    epochs = config["runs"][wildcards.run]["checkpoints"]
-    epoch = int(wildcards.epoch)
-    if epoch not in epochs:
-        raise WorkflowError(
-            f"runs.{wildcards.run}.checkpoints has no epoch {epoch}; it has "
-            + ", ".join(map(str, epochs))
-        )
-    previous = epochs[epochs.index(epoch) - 1]
-    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{previous:03d}.pt"
-
-
-def last_checkpoint(wildcards):
-    epoch = config["runs"][wildcards.run]["checkpoints"][-1]
-    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{epoch:03d}.pt"
-
-
 rule initialise:
     input:
         data=data_files,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from hessian_rmt.data import load_dataset
+from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.jobs import job, threads_granted
 from hessian_rmt.training import initial_checkpoint, save_checkpoint
 

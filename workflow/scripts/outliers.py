@@ -3,7 +3,7 @@
 import torch
 
 from hessian_rmt.curvature.outliers import outlier_table, parse_unit
-from hessian_rmt.data import load_dataset
+from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.jobs import job, threads_granted
 from hessian_rmt.provenance import Stopwatch, provenance
 from hessian_rmt.storage import write_hdf5

@@ -85,6 +85,8 @@ class HessianOperator:
         else:
             if targets is not None:
                 raise ValueError("targets must be None where inputs is an iterable of pairs")
+            if iter(inputs) is inputs:
+                raise ValueError("inputs must be re-iterable (a list, a data loader), not an iterator")
             batches = inputs
             if graph == "auto":
                 first = next(iter(batches))
@@ -218,8 +220,11 @@ class _GraphOperator:
                 materialize_grads=True,
                 is_grads_batched=batched,
             )
-            axis = 1 if batched else 0
-            return torch.cat([c.flatten(axis) for c in columns], dim=axis)
+            if not batched:
+                return torch.cat([c.flatten() for c in columns])
+            # A parameter without influence gets zeros of its own shape, without the vectors' axis.
+            full = [c.expand(count, *p.shape) for c, p in zip(columns, self.parameters, strict=True)]
+            return torch.cat([c.flatten(1) for c in full], dim=1)
 
         if self.batched and count > 1:
             return product([v for _, v in pairs], batched=True).double()
@@ -264,10 +269,14 @@ def _graph_bytes_per_example(
             seen[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    x, y = inputs[:_PROBE_EXAMPLES].clone(), targets[:_PROBE_EXAMPLES].clone()
+    # Always as many examples, so that the choice of graph is no function of the first batch seen.
+    probe = torch.arange(_PROBE_EXAMPLES, device=inputs.device) % len(inputs)
+    x, y = inputs[probe], targets[probe.to(targets.device)]
     parameters = list(network.parameters())
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        gradient = torch.autograd.grad(loss(network(x), y), parameters, create_graph=True)
+        gradient = torch.autograd.grad(
+            loss(network(x), y), parameters, create_graph=True, materialize_grads=True
+        )
     _measured_bytes[network] = sum(seen.values()) / len(x)
     del gradient
     return _measured_bytes[network]

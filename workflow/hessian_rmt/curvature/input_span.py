@@ -31,6 +31,7 @@ class InputSpan:
         return self._map(rows, self.basis.T)
 
     def _map(self, rows: Tensor, matrix: Tensor) -> Tensor:
+        rows = rows.double()
         cut = self.units * matrix.shape[0]
         weights = rows[..., :cut].unflatten(-1, (self.units, matrix.shape[0])) @ matrix.to(rows)
         return torch.cat([weights.flatten(-2), rows[..., cut:]], dim=-1)
@@ -49,6 +50,9 @@ def restrict_to_input_span(
     if type(network) is not nn.Sequential:
         return None
     layers = list(network)
+    # A hook may do anything to what the layers see and give, weight normalisation included.
+    if any(m._forward_hooks or m._forward_pre_hooks for m in (network, *layers[:2])):
+        return None
     if (
         layers
         and type(layers[0]) is nn.Flatten
@@ -76,7 +80,7 @@ def restrict_to_input_span(
     with torch.no_grad():
         restricted.weight.copy_(first.weight.double() @ basis)
     restricted.bias = first.bias
-    network = nn.Sequential(restricted, *layers[1:]).train(network.training)
+    network = nn.Sequential(restricted, *layers[1:])
     return network, coordinates.to(flat.dtype), InputSpan(basis, first.out_features)
 
 

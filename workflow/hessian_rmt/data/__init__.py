@@ -1,7 +1,20 @@
 """Data sets: their files, where they come from, and their arrays."""
 
-from hessian_rmt.data.catalogue import dataset_size, files_of
-from hessian_rmt.data.loading import Dataset, load_dataset
-from hessian_rmt.data.sources import fetch
+from typing import TYPE_CHECKING
 
-__all__ = ["Dataset", "dataset_size", "fetch", "files_of", "load_dataset"]
+from hessian_rmt._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hessian_rmt.data.catalogue import files_of
+    from hessian_rmt.data.loading import Dataset, load_dataset
+    from hessian_rmt.data.sources import fetch
+
+__all__ = ["Dataset", "fetch", "files_of", "load_dataset"]
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "catalogue": ("files_of",),
+        "loading": ("Dataset", "load_dataset"),
+        "sources": ("fetch",),
+    },
+)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hessian_rmt.data.npz import npz_length
 from hessian_rmt.errors import UserError
 
 MANIFEST = Path(__file__).resolve().parents[3] / "data" / "manifest.sha256"
@@ -96,22 +95,6 @@ def files_of(name: str) -> list[str]:
     """The raw files of a data set, relative to its own folder; none for npz and synthetic data."""
     check_name(name)
     return KNOWN[name].files if name in KNOWN else []
-
-
-def dataset_size(settings: Mapping[str, Any], folder: str | Path) -> int | None:
-    """The number of training examples that `load_dataset` would return, without loading them.
-
-    None where it cannot be known yet: an npz file that is not there or not readable.
-    """
-    del folder  # the sizes of the known sets do not depend on where they lie
-    name = settings["name"]
-    check_name(name)
-    if name == "npz":
-        available = npz_length(settings.get("path"))
-        return None if available is None else cut(settings, available)
-    if name == "synthetic":
-        return cut(settings, settings.get("train_examples"))
-    return cut(settings, KNOWN[name].train_examples)
 
 
 def cut(settings: Mapping[str, Any], available: int | None) -> int:

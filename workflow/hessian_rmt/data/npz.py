@@ -44,20 +44,6 @@ def read_npz(path: str | Path | None, parts: tuple[str, ...]) -> tuple[list[Spli
     return splits, _classes(path, *[targets for _, targets in splits])
 
 
-def npz_length(path: str | Path | None) -> int | None:
-    """The number of training examples by the array's header alone; None if it cannot be read."""
-    try:
-        with zipfile.ZipFile(path or "") as archive, archive.open("train_inputs.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            return int(read(member)[0][0])
-    except (OSError, EOFError, zipfile.BadZipFile, KeyError, ValueError, IndexError):
-        return None
-
-
 def _arrays(path: str | Path, keys: list[str]) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path):  # np.load would take a lone npy file as well
