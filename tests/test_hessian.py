@@ -15,6 +15,12 @@ from hessian_rmt.networks.mlp import mlp
 
 CLASSES = 3
 
+pytestmark = [
+    # A batch of zeros leaves no input: a layer of width 0.
+    pytest.mark.filterwarnings("ignore:Initializing zero-element tensors"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),
+]
+
 
 def cross_entropy(outputs, targets):
     return functional.cross_entropy(outputs, targets)
@@ -95,7 +101,7 @@ def problem(name, *, examples, dtype=torch.float64, seed=0):
 
 
 def wide_inputs(kind, *, units=4, dtype=torch.float64):
-    """A perceptron on 12 inputs and data of a kind that `restrict_to_input_span` treats on its own."""
+    """A perceptron on 12 inputs, and data of a kind that `restrict_to_input_span` tells apart."""
     torch.manual_seed(3)
     examples = {"batch spans less": 4, "twice one example": 4, "one example": 1, "zero example": 1}
     x = torch.randn(examples.get(kind, 20), 12, dtype=torch.float64)
@@ -129,7 +135,7 @@ REMAINING = {
 
 
 def dense_hessian(network, loss, inputs, targets):
-    """The Hessian in float64, by forward over reverse differentiation of one flat vector of weights."""
+    """The Hessian in float64, by forward over reverse differentiation of one flat vector."""
     network = copy.deepcopy(network).double()
     inputs = inputs.double()
     named = dict(network.named_parameters())
@@ -390,8 +396,12 @@ def test_dropout_in_evaluation_mode_inside_a_network_in_training_mode_stays_off(
     np.testing.assert_allclose(columns(H), dense, rtol=0, atol=1e-13)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("where", ["network", "layer", "pre-hook", "weight norm", "parametrized"])
+class Tanh(nn.Module):
+    def forward(self, weight):
+        return weight.tanh()
+
+
+@pytest.mark.parametrize("where", ["network", "layer", "pre-hook", "parametrized"])
 def test_hooks_and_parametrizations_are_respected(where):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, CLASSES)).double()
@@ -401,10 +411,8 @@ def test_hooks_and_parametrizations_are_respected(where):
         network[0].register_forward_hook(lambda module, args, output: output.square())
     elif where == "pre-hook":
         network[0].register_forward_pre_hook(lambda module, args: (args[0].square(),))
-    elif where == "weight norm":
-        torch.nn.utils.weight_norm(network[0])
     else:
-        torch.nn.utils.parametrizations.weight_norm(network[0])
+        nn.utils.parametrize.register_parametrization(network[0], "weight", Tanh())
     x, y = torch.randn(3, 12, dtype=torch.float64), torch.tensor([0, 1, 2])
     dense = double_backward(network, cross_entropy, x, y)
     H = HessianOperator(network, cross_entropy, x, y)
@@ -437,8 +445,8 @@ def test_wrong_arguments_are_told():
         HessianOperator(network, cross_entropy, x[:0], y[:0])
     with pytest.raises(ValueError, match="targets"):
         HessianOperator(network, cross_entropy, [(x, y)], y)
-    with pytest.raises(ValueError, match="scalar|mean"):
-        HessianOperator(network, lambda o, t: (o.sum(1) - t), [(x, y)], graph="keep")
+    with pytest.raises(ValueError, match="scalar"):
+        HessianOperator(network, lambda o, t: o.sum(1) - t, [(x, y)], graph="keep")
     for graph in ("auto", "keep", "stream"):
         with pytest.raises(ValueError, match="re-iterable"):
             HessianOperator(network, cross_entropy, ((a, b) for a, b in [(x, y)]), graph=graph)

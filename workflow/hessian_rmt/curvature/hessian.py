@@ -86,7 +86,9 @@ class HessianOperator:
             if targets is not None:
                 raise ValueError("targets must be None where inputs is an iterable of pairs")
             if iter(inputs) is inputs:
-                raise ValueError("inputs must be re-iterable (a list, a data loader), not an iterator")
+                raise ValueError(
+                    "inputs must be re-iterable (a list, a data loader), not an iterator"
+                )
             batches = inputs
             if graph == "auto":
                 first = next(iter(batches))
@@ -178,7 +180,8 @@ class _GraphOperator:
         self.matvecs += len(rows)
         pieces = rows.to(self.device, self.dtype).split(self.sizes, dim=1)
         vectors = [
-            piece.reshape(-1, *p.shape) for piece, p in zip(pieces, self.parameters, strict=True)
+            piece.reshape(len(rows), *p.shape)
+            for piece, p in zip(pieces, self.parameters, strict=True)
         ]
         total = torch.zeros(rows.shape, dtype=torch.float64, device=self.device)
         for gradient in self._gradients():
@@ -223,7 +226,9 @@ class _GraphOperator:
             if not batched:
                 return torch.cat([c.flatten() for c in columns])
             # A parameter without influence gets zeros of its own shape, without the vectors' axis.
-            full = [c.expand(count, *p.shape) for c, p in zip(columns, self.parameters, strict=True)]
+            full = [
+                c.expand(count, *p.shape) for c, p in zip(columns, self.parameters, strict=True)
+            ]
             return torch.cat([c.flatten(1) for c in full], dim=1)
 
         if self.batched and count > 1:

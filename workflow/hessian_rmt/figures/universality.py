@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ OUTLIER_COLUMNS = (
     "residual",
     "fitted",
 )
-PARAMETER_COLUMNS = ("run", "data", "epoch", "parameter", "value", "low", "high")
+PARAMETER_COLUMNS = ("run", "data", "fit", "epoch", "parameter", "value", "low", "high")
 
 # Rows of figure 3: name in the statistics, axis label
 PARAMETERS = (
-    ("alpha", r"first moment $\alpha = m_1^{(\mu)}$"),
-    ("beta", r"second cumulant $\beta = k_2^{(\mu)}$"),
+    ("alpha", r"$\alpha = m_1^{(\mu)}$"),
+    ("beta", r"$\beta = k_2^{(\mu)}$"),
     ("gamma", r"$\gamma = \epsilon\, m_1^{(\eta)}$"),
     ("theta", r"spikes $\theta^{(i)}$"),
     ("exponent", r"exponent $\upsilon$"),
@@ -63,11 +64,10 @@ def draw_outliers(
         for outlier, ax in zip(outliers, row_axes, strict=True):
             values = row.table["values"][e, :, :, outlier - 1]
             x = np.repeat(batch_sizes[:, None], values.shape[1], axis=1)
-            ax.plot(x.ravel(), values.ravel(), "x", color=VERMILION, ms=3, mew=0.7)
-            ax.plot(fine, curve[:, outlier - 1], color=BLUE)
+            ax.plot(x.ravel(), values.ravel(), "x", color=VERMILION, ms=3, mew=0.7, label="a batch")
+            ax.plot(fine, curve[:, outlier - 1], color=BLUE, label="fit (2.33)")
             ax.set_xscale("log", base=2)
-            ax.set_title(f"{row.label}, epoch {row.epoch}, outlier {outlier}")
-        row_axes[0].set_ylabel(r"eigenvalue $\lambda_b^{(i)}$")
+        row_axes[0].set_ylabel(f"{row.label}\nepoch {row.epoch}\n" r"eigenvalue $\lambda_b^{(i)}$")
         row_axes[-1].annotate(
             f"$R^2$ = {row.statistics['full/r_squared'][e]:.3f}",
             (0.97, 0.95),
@@ -75,6 +75,9 @@ def draw_outliers(
             ha="right",
             va="top",
         )
+    for outlier, ax in zip(outliers, axes[0], strict=True):
+        ax.set_title(f"outlier {outlier}")
+    axes[0, 0].legend(loc="upper right")
     for ax in axes[-1]:
         ax.set_xlabel("batch size $b$")
     save_figure(figure, files, OUTLIER_COLUMNS, _outlier_points(rows, outliers))
@@ -82,18 +85,28 @@ def draw_outliers(
 
 def draw_parameters(runs: Sequence[OutlierRow], files: dict[str, str | Path]) -> None:
     """The parameters of (2.33) by epoch, a column per run, with 95 % bootstrap intervals."""
-    figure, axes = new_figure(len(PARAMETERS), len(runs), panel=(2.6, 1.3), sharex="col")
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = new_figure(len(PARAMETERS), len(runs), panel=(3.0, 1.3), sharex="col")
     for run, column in zip(runs, axes.T, strict=True):
         column[0].set_title(run.label)
         for (name, label), ax in zip(PARAMETERS, column, strict=True):
             values = run.statistics[f"full/{name}"]
             intervals = run.statistics.get(f"full/intervals/{name}")
             _draw_with_intervals(ax, run.statistics["epoch"], values, intervals)
+            if name != "theta":
+                adam = run.statistics[f"adam/{name}"]
+                ax.plot(run.statistics["epoch"], adam, "x", color="0.5", ms=4, label="Adam (B.3)")
             ax.set_ylabel(label)
+            if name in ("alpha", "beta"):  # their intervals grow like b^v as the exponent moves
+                size = np.median(np.abs(values[values != 0])) if (values != 0).any() else 1.0
+                ax.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(size)), linscale=0.5)
             if name in ("alpha", "gamma"):
                 ax.axhline(0, color="0.6", lw=0.6, zorder=0)
             if name == "exponent":
                 ax.axhline(0.5, color="0.6", lw=0.6, ls="--", zorder=0)
+        column[-1].legend(loc="upper left", bbox_to_anchor=(0, 1.12))
+        column[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         column[-1].set_xlabel("epoch")
     save_figure(figure, files, PARAMETER_COLUMNS, _parameter_points(runs))
 
@@ -145,17 +158,16 @@ def _outlier_points(rows: Sequence[OutlierRow], outliers: Sequence[int]) -> Iter
 
 
 def _parameter_points(runs: Sequence[OutlierRow]) -> Iterator[list[Any]]:
-    for run in runs:
-        for name, _ in PARAMETERS:
-            values = np.asarray(run.statistics[f"full/{name}"])
-            intervals = run.statistics.get(f"full/intervals/{name}")
-            for e, epoch in enumerate(run.statistics["epoch"]):
-                for i, value in enumerate(np.atleast_1d(values[e])):
-                    low, high = (
-                        (np.nan, np.nan)
-                        if intervals is None
-                        else np.asarray(intervals[e]).reshape(-1, 2)[i]
-                    )
-                    parameter = f"theta_{i + 1}" if name == "theta" else name
-                    data = run.table["data"]
-                    yield [run.run, data, int(epoch), parameter, value, low, high]
+    for run, form, (name, _) in product(runs, ("full", "adam"), PARAMETERS):
+        values = np.asarray(run.statistics[f"{form}/{name}"])
+        intervals = run.statistics.get(f"{form}/intervals/{name}")
+        for e, epoch in enumerate(run.statistics["epoch"]):
+            for i, value in enumerate(np.atleast_1d(values[e])):
+                low, high = (
+                    (np.nan, np.nan)
+                    if intervals is None
+                    else np.asarray(intervals[e]).reshape(-1, 2)[i]
+                )
+                parameter = f"theta_{i + 1}" if name == "theta" else name
+                data = run.table["data"]
+                yield [run.run, data, form, int(epoch), parameter, value, low, high]

@@ -8,7 +8,8 @@ import numpy as np
 from hessian_rmt.rmt.outlier_model import OutlierFit, fit_outliers
 from hessian_rmt.seeds import derive_seed
 
-FORMS = ("full", "half", "semicircle")
+# The full form and its restrictions by the configured method, and the full form by the paper's own
+FITS = ("full", "half", "semicircle", "adam")
 SCALARS = (
     "alpha",
     "beta",
@@ -22,7 +23,7 @@ SCALARS = (
     "degrees_of_freedom",
     "aic",
 )
-SUMMARY_COLUMNS = ("epoch", "form", *SCALARS)
+SUMMARY_COLUMNS = ("epoch", "fit", *SCALARS)
 
 
 def fit_every_epoch(
@@ -31,7 +32,7 @@ def fit_every_epoch(
     """Statistics of a merged outlier table (`rmt.outlier_table`), flat for HDF5.
 
     Epochs are fitted separately (`universality` section 2.4). Returns epoch (E,), batch_size (B,),
-    mean (E, B, k), standard_error (E, B, k) and, for each form F of `FORMS`: F/theta (E, k),
+    mean (E, B, k), standard_error (E, B, k) and, for each fit F of `FITS`: F/theta (E, k),
     F/{scalar} (E,), F/intervals/{name} (E, ..., 2) for the full form, F/curve (E, B, k) the fitted
     values. The bootstrap is that of the full form; the others are there to be compared by their
     AIC.
@@ -45,32 +46,33 @@ def fit_every_epoch(
         if values.shape[2] > 1
         else np.full_like(values[:, :, 0], np.nan),
     }
-    for form in FORMS:
+    for name in FITS:
         fits = [
             fit_outliers(
                 table["batch_size"],
                 values[i],
-                method=method,
-                form=form,
-                bootstrap=bootstrap if form == "full" else 0,
+                method="adam" if name == "adam" else method,
+                form="full" if name == "adam" else name,
+                bootstrap=bootstrap if name == "full" else 0,
                 seed=derive_seed(seed, "outlier_fits", int(epoch)),
             )
             for i, epoch in enumerate(table["epoch"])
         ]
-        statistics |= {f"{form}/{name}": value for name, value in _stacked(fits)}
-        statistics[f"{form}/curve"] = np.stack([fit.predict(table["batch_size"]) for fit in fits])
+        statistics |= {f"{name}/{part}": value for part, value in _stacked(fits)}
+        statistics[f"{name}/curve"] = np.stack([fit.predict(table["batch_size"]) for fit in fits])
     return statistics
 
 
 def summary_rows(statistics: Mapping[str, np.ndarray]) -> Iterator[list[Any]]:
-    """A row of `SUMMARY_COLUMNS` for each epoch and form."""
+    """A row of `SUMMARY_COLUMNS` for each epoch and fit."""
     for i, epoch in enumerate(statistics["epoch"]):
-        for form in FORMS:
-            yield [int(epoch), form, *(statistics[f"{form}/{name}"][i] for name in SCALARS)]
+        for fit in FITS:
+            yield [int(epoch), fit, *(statistics[f"{fit}/{name}"][i] for name in SCALARS)]
 
 
 def _stacked(fits: list[OutlierFit]) -> Iterator[tuple[str, np.ndarray]]:
-    yield "theta", np.stack([fit.theta for fit in fits])
+    for name in ("theta", "grid_exponents", "grid_mse"):
+        yield name, np.stack([getattr(fit, name) for fit in fits])
     for name in SCALARS:
         yield name, np.array([getattr(fit, name) for fit in fits])
     for name in fits[0].intervals:
