@@ -89,7 +89,7 @@ def run_memory_mb(wildcards):
 
 
 def figure_files(paper, name):
-    """A figure's outputs; its pdf goes into the report with the caption of the same name."""
+    """A figure's outputs; its png goes into the report with the caption of the same name."""
     folder = f"results/{{scale}}/figures/{paper}"
     caption = f"../report/{paper}_{name.split('-')[0]}.rst"
     image = report(f"{folder}/{name}.png", caption=caption, category=paper)
