@@ -27,8 +27,8 @@ PROVENANCE = "provenance"
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` (same suffix), renamed to it if the block ends well."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
         )
@@ -72,11 +72,13 @@ def write_hdf5(
 
     The bytes depend on the contents alone: no time stamps, names in sorted order.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    content = io.BytesIO()  # HDF5 can take the process down with it where a disk is full
+    with h5py.File(content, "w", track_order=False) as file:
         for name in sorted(arrays):
             value = np.asarray(arrays[name])
             if value.dtype.kind == "U":
-                value = value.astype(h5py.string_dtype())
+                text = np.strings.encode(value, "utf-8")  # of fixed length: others have no checksum
+                value = text.astype(h5py.string_dtype(length=text.dtype.itemsize))
             if value.ndim == 0 or value.size == 0:  # HDF5 cannot checksum what it does not chunk
                 file.create_dataset(name, data=value, track_times=False)
             else:
@@ -86,6 +88,7 @@ def write_hdf5(
         group = file.create_group(PROVENANCE)
         for key in sorted(provenance):
             group.attrs[key] = provenance[key]
+    write_bytes(path, content.getvalue())
 
 
 def read_hdf5(path: str | Path) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""Curvature of the loss: Hessian products and eigenpairs."""
+"""Curvature of the loss: Hessian products, eigenpairs, and whole spectra."""
 
 from typing import TYPE_CHECKING
 
 from hessian_rmt._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hessian_rmt.curvature.exact import ExactSpectrum, exact_spectrum
     from hessian_rmt.curvature.hessian import HessianOperator
     from hessian_rmt.curvature.lanczos import Eigenpairs, top_eigenpairs
 
-__all__ = ["Eigenpairs", "HessianOperator", "top_eigenpairs"]
+__all__ = ["Eigenpairs", "ExactSpectrum", "HessianOperator", "exact_spectrum", "top_eigenpairs"]
 __getattr__ = lazy_exports(
-    __name__, {"hessian": ("HessianOperator",), "lanczos": ("Eigenpairs", "top_eigenpairs")}
+    __name__,
+    {
+        "exact": ("ExactSpectrum", "exact_spectrum"),
+        "hessian": ("HessianOperator",),
+        "lanczos": ("Eigenpairs", "top_eigenpairs"),
+    },
 )

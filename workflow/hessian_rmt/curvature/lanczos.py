@@ -76,7 +76,7 @@ def top_eigenpairs(
     size, full_size = core.shape[0], operator.shape[0]
     device = getattr(core, "device", torch.device("cpu"))
     if start is not None:
-        start = torch.as_tensor(np.asarray(start), dtype=torch.float64, device=device)
+        start = torch.as_tensor(np.ascontiguousarray(start), dtype=torch.float64, device=device)
         start = start.reshape(full_size, -1).T
         start = start if isometry is None else isometry.restrict(start)
     lanczos = _Lanczos(core, start, k, which, seed, device, basis_size)
@@ -313,7 +313,7 @@ def _with_null_space(
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
     """Let exact zeros from outside the isometry's range take the place of pairs they outrank."""
-    zeros = min(k, dimension)
+    zeros = min(2 * k if which == "both" else k, dimension)
     candidates = np.concatenate([values, np.zeros(zeros)])
     order = np.argsort(-candidates, kind="stable")
     top, bottom = order[:k], order[::-1][:k]

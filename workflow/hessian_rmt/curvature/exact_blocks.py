@@ -1,0 +1,287 @@
+"""The blocks K_lm of a perceptron's Hessian under cross entropy, by matrix products.
+
+Per example, with delta_l = dL/dz_l, S_l = phi'(z_l), J_ml = dz_m/dz_l, A_kl = S_k J_kl:
+
+    G_L = diag(p) - p p^T,   G_l = S_l W_{l+1}^T G_{l+1} W_{l+1} S_l + diag(phi''(z_l) W_{l+1}^T delta_{l+1})
+    d^2 L / dW_l[u,v] dW_m[u',v'] = (J_ml^T G_m)[u,u'] a_{l-1}[v] a_{m-1}[v']              (curved)
+                                  + A_{m-1,l}[v',u] a_{l-1}[v] delta_m[u']   for l < m     (bilinear)
+
+G_l holds the second derivatives with respect to z_l, the bilinear term is there because W_m
+multiplies what W_l made. Both are sums over examples of Kronecker products: one GEMM each, with the
+examples as inner dimension, whose accumulator is unfolded at the end. Where a layer has its own
+block only by Gauss-Newton (ReLU), K_ll = F F^T with (C - 1) n columns: `gauss_newton_factor`.
+
+The last layer is in contrasts throughout (`exact_reduction`): C - 1 outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hessian_rmt.curvature.exact_reduction import Batch, Perceptron, Reduction
+
+Blocks = dict[tuple[int, int], Tensor]
+
+# Largest intermediate of a micro-batch, in numbers.
+_CHUNK = 2**23
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """What the blocks are made of, for a micro-batch; layers count from 0."""
+
+    inputs: list[Tensor]  # a_{l-1}, bias 1 included; the first in coordinates of its span
+    slopes: list[Tensor]
+    errors: list[Tensor]  # delta_l / n
+    curvatures: list[Tensor]  # G_l / n
+    jacobians: dict[tuple[int, int], Tensor]  # J_ml for m > l
+    root: Tensor  # R with R R^T = G_L / n
+
+    def curved(self, layer: int, other: int) -> Tensor:
+        """J_ml^T G_m (b, n_l, n_m)."""
+        curvature = self.curvatures[other]
+        return curvature if layer == other else self.jacobians[other, layer].mT @ curvature
+
+    def sensitivity(self, layer: int, other: int) -> Tensor:
+        """A_{m-1,l} (b, n_{m-1}, n_l)."""
+        slope = self.slopes[other - 1]
+        if layer == other - 1:
+            return torch.diag_embed(slope)
+        return slope[:, :, None] * self.jacobians[other - 1, layer]
+
+
+def default_micro_batch(perceptron: Perceptron) -> int:
+    """Examples at a time, such that intermediates stay near 64 MB."""
+    return max(16, _CHUNK // max(w.numel() for w in perceptron.weights))
+
+
+def assemble(
+    perceptron: Perceptron,
+    reduction: Reduction,
+    batch: Batch,
+    micro_batch: int,
+    *,
+    without: int | None = None,
+) -> Blocks:
+    """K_lm for l <= m, in the reduction's coordinates; but for layer `without`'s own block."""
+    layers = len(perceptron.weights)
+    pairs = [(l, m) for m in range(layers) for l in range(m + 1) if not l == m == without]
+    sums = {(l, m): _FirstLayer() if l == 0 else _Own() if l == m else _Cross() for l, m in pairs}
+    for part in batch.split(micro_batch):
+        derivatives = _derivatives(perceptron, reduction, part, len(batch))
+        for (l, m), accumulator in sums.items():
+            accumulator.add(derivatives, l, m)
+    blocks: Blocks = {}
+    for l, m in pairs:
+        blocks[l, m] = reduction.restrict_block(sums.pop((l, m)).block(), l, m)
+    return blocks
+
+
+def gauss_newton_factor(
+    perceptron: Perceptron, reduction: Reduction, batch: Batch, layer: int
+) -> Tensor:
+    """F (dimension of the layer, n (C - 1)), F F^T its Gauss-Newton block in K's coordinates.
+
+    diag(p) - p p^T = R R^T with R = diag(sqrt p) N, N (C, C - 1) orthonormal with N^T sqrt(p) = 0:
+    no subtraction, so small probabilities keep their relative accuracy.
+    """
+    derivatives = _derivatives(perceptron, reduction, batch, len(batch))
+    last, root = len(perceptron.weights) - 1, derivatives.root
+    if layer < last:
+        root = derivatives.jacobians[last, layer].mT @ root
+    factor = torch.einsum("iuk,iv->uvik", root, derivatives.inputs[layer]).flatten(2).flatten(0, 1)
+    return reduction._restrict_rows(factor, layer)
+
+
+def compress(
+    blocks: Blocks, layer: int, factor: Tensor, *, basis: bool
+) -> tuple[Blocks, Tensor | None]:
+    """K confined to range(F) + range(coupling of `layer` to all others), exactly.
+
+    K = [[A, B^T], [B, F F^T]] and [F, B] = Q R give K = (1 (+) Q) [[A, R_B^T], [R_B, R_F R_F^T]]
+    (1 (+) Q)^T. range(F) alone would lose the part of B outside it. Q is formed on request only.
+    """
+    others = sorted({l for pair in blocks for l in pair} - {layer})
+    coupling = [blocks[layer, m] if m > layer else blocks[m, layer].T for m in others]
+    q, r = torch.linalg.qr(torch.cat([factor, *coupling], 1), mode="reduced" if basis else "r")
+    r_factor, *r_coupling = r.split([factor.shape[1], *(b.shape[1] for b in coupling)], dim=1)
+    compressed = {pair: block for pair, block in blocks.items() if layer not in pair}
+    compressed[layer, layer] = r_factor @ r_factor.T
+    for m, r_block in zip(others, r_coupling, strict=True):
+        compressed[min(layer, m), max(layer, m)] = r_block if m > layer else r_block.T
+    return compressed, q if basis else None
+
+
+def join(blocks: Blocks) -> Tensor:
+    """The symmetric matrix of its blocks K_lm, l <= m; empties `blocks` on the way."""
+    sizes = [blocks[l, l].shape[0] for l in sorted({l for l, _ in blocks})]
+    starts = [sum(sizes[:l]) for l in range(len(sizes))]
+    K = blocks[0, 0].new_empty(sum(sizes), sum(sizes))
+    for l, m in list(blocks):
+        block = blocks.pop((l, m))
+        rows, columns = (
+            slice(starts[l], starts[l] + sizes[l]),
+            slice(starts[m], starts[m] + sizes[m]),
+        )
+        K[columns, rows] = block.T
+        K[rows, columns] = block
+    return K
+
+
+# -- derivatives per example ----------------------------------------------------------------------
+
+
+def _derivatives(
+    perceptron: Perceptron, reduction: Reduction, batch: Batch, examples: int
+) -> _Derivatives:
+    contrasts = reduction.contrasts
+    signals = perceptron.propagate(batch.preactivations)
+    probabilities = signals.logits.softmax(1)
+    one_hot = torch.nn.functional.one_hot(batch.targets, len(contrasts)).to(contrasts)
+    errors = [(probabilities - one_hot) @ contrasts / examples]
+    root = contrasts.T @ _softmax_root(signals.logits) * examples**-0.5
+    curvatures = [root @ root.mT]
+    hidden = range(len(signals.slopes))
+    # W_{l+1} without its bias; the last layer's in contrasts
+    weights = [perceptron.weights[l + 1][:, : signals.slopes[l].shape[1]] for l in hidden]
+    if weights:
+        weights[-1] = contrasts.T @ weights[-1]
+    jacobians: dict[tuple[int, int], Tensor] = {}
+    for l in reversed(hidden):
+        slope, bend = signals.slopes[l], signals.bends[l]
+        step = weights[l] * slope[:, None, :]
+        for m in range(l + 2, len(weights) + 1):
+            jacobians[m, l] = jacobians[m, l + 1] @ step
+        jacobians[l + 1, l] = step
+        curvature, arriving = step.mT @ (curvatures[0] @ step), errors[0] @ weights[l]
+        if bend is not None:
+            curvature = curvature + torch.diag_embed(bend * arriving)
+        curvatures.insert(0, curvature)
+        errors.insert(0, slope * arriving)
+    inputs = [batch.coordinates, *signals.inputs]
+    return _Derivatives(inputs, signals.slopes, errors, curvatures, jacobians, root)
+
+
+def _softmax_root(logits: Tensor) -> Tensor:
+    """R (n, C, C - 1) with R R^T = diag(p) - p p^T."""
+    s = (logits.log_softmax(1) / 2).exp()
+    # The Householder reflection that takes s to -e_C: its other columns are orthogonal to s.
+    w = s.clone()
+    w[:, -1] += 1
+    N = torch.eye(s.shape[1], s.shape[1] - 1).to(s) - (
+        w[:, :, None] * w[:, None, :-1] / w[:, -1, None, None]
+    )
+    return s[:, :, None] * N
+
+
+# -- sums over examples ---------------------------------------------------------------------------
+
+
+class _FirstLayer:
+    """K_0m in common coordinates: per unit u, X^T [curved (x) a + delta (x) A] over live examples."""
+
+    def __init__(self) -> None:
+        self.sum: Tensor | None = None
+        self.own = False
+
+    def add(self, d: _Derivatives, l: int, m: int) -> None:
+        x, a, self.own = d.inputs[0], d.inputs[m], m == 0
+        curved = d.curved(0, m)
+        units, others = curved.shape[1:]
+        if self.sum is None:
+            self.sum = x.new_zeros(units, x.shape[1], others, a.shape[1])
+        sensitivity = None if self.own else d.sensitivity(0, m)
+        for u in range(units):
+            first = u if self.own else 0  # of a symmetric block the upper half
+            live = d.slopes[0][:, u].nonzero().squeeze(1) if d.slopes else slice(None)
+            weighted = curved[live, u, first:, None] * a[live, None, :]
+            if sensitivity is not None:
+                made = sensitivity[live, None, :, u]
+                weighted[:, :, : made.shape[2]] += d.errors[m][live, :, None] * made
+            target = self.sum[u, :, first:]
+            target += (x[live].T @ weighted.flatten(1)).view(target.shape)
+
+    def block(self) -> Tensor:
+        assert self.sum is not None
+        units = len(self.sum)
+        if self.own:
+            for u in range(units):
+                for v in range(u):
+                    self.sum[u, :, v] = self.sum[v, :, u].T
+        return self.sum.flatten(2).flatten(0, 1)
+
+
+class _Own:
+    """K_ll, l > 0: sum_i G_i (x) a_i a_i^T, over pairs u <= u' and v <= v' only."""
+
+    def __init__(self) -> None:
+        self.sum: Tensor | None = None
+        self.shape = (0, 0)
+
+    def add(self, d: _Derivatives, l: int, m: int) -> None:
+        G, a = d.curvatures[l], d.inputs[l]
+        self.shape = (G.shape[1], a.shape[1])
+        u, v = (torch.triu_indices(n, n, device=a.device) for n in self.shape)
+        left, right = G[:, u[0], u[1]], a[:, v[0]] * a[:, v[1]]
+        if self.sum is None:
+            self.sum = left.T @ right
+        else:
+            self.sum.addmm_(left.T, right)
+
+    def block(self) -> Tensor:
+        assert self.sum is not None
+        n, d = self.shape
+        units, inputs = (_pair_index(k).to(self.sum.device) for k in (n, d))
+        block = self.sum.new_empty(n, d, n, d)
+        for u in range(n):
+            block[u] = self.sum[units[u]][:, inputs].permute(1, 0, 2)
+        return block.view(n * d, n * d)
+
+
+class _Cross:
+    """K_lm, 0 < l < m, from the accumulators of its curved and its bilinear term."""
+
+    def __init__(self) -> None:
+        self.curved: Tensor | None = None
+        self.bilinear: Tensor | None = None
+        self.shape = (0, 0, 0, 0)
+        self.adjacent = False
+
+    def add(self, d: _Derivatives, l: int, m: int) -> None:
+        curved, a, b = d.curved(l, m), d.inputs[l], d.inputs[m]
+        self.shape = (curved.shape[1], a.shape[1], curved.shape[2], b.shape[1])
+        # Between adjacent layers A is diagonal: (b, n_l) instead of (b, n_{m-1}, n_l).
+        self.adjacent = m == l + 1
+        made = d.slopes[l] if self.adjacent else d.sensitivity(l, m)
+        products = curved.flatten(1).T @ _outer(a, b)
+        bilinear = made.flatten(1).T @ _outer(a, d.errors[m])
+        self.curved = products if self.curved is None else self.curved.add_(products)
+        self.bilinear = bilinear if self.bilinear is None else self.bilinear.add_(bilinear)
+
+    def block(self) -> Tensor:
+        assert self.curved is not None and self.bilinear is not None
+        n, d, n_other, d_other = self.shape
+        block = self.curved.view(n, n_other, d, d_other).permute(0, 2, 1, 3).contiguous()
+        if self.adjacent:
+            # bilinear[v', v, u'] meets K[(u, v), (u', v')] at v' = u only
+            diagonal = block.diagonal(dim1=0, dim2=3)  # (d, n_other, n)
+            diagonal += self.bilinear.view(n, d, n_other).permute(1, 2, 0)
+        else:
+            made = len(self.bilinear) // n
+            block[..., :made] += self.bilinear.view(made, n, d, n_other).permute(1, 2, 3, 0)
+        return block.view(n * d, n_other * d_other)
+
+
+def _outer(a: Tensor, b: Tensor) -> Tensor:
+    return (a[:, :, None] * b[:, None, :]).flatten(1)
+
+
+def _pair_index(n: int) -> Tensor:
+    """(n, n): where the pair (u, u') or (u', u) stands among the pairs u <= u'."""
+    u = torch.triu_indices(n, n)
+    index = torch.empty(n, n, dtype=torch.long)
+    index[u[0], u[1]] = index[u[1], u[0]] = torch.arange(u.shape[1])
+    return index
