@@ -12,11 +12,6 @@ from hessian_rmt.curvature import HessianOperator, top_eigenpairs
 from hessian_rmt.networks.mlp import mlp
 
 EPS = np.finfo(float).eps
-UNCHECKED = "converged although the check of multiplicity ran out of products"
-STARTS = "converges before all start vectors are multiplied; many of them fill the basis for ever"
-CONFIDENT = "the round-off of float32 products is taken for eps ||H||, and is not in the residual"
-TIGHT_FLOOR = "eps ||H|| is below the round-off of a residual: zeros never converge"
-SHORT_CHECK = "six products do not show a missed copy 20 % above the bulk's edge"
 SIDES = ["largest", "smallest", "both"]
 
 
@@ -197,7 +192,6 @@ def test_ninefold_eigenvalue_above_the_bulk(size, ratio, seed):
     check_ninefold(size, ratio, seed)
 
 
-@pytest.mark.xfail(strict=True, reason=SHORT_CHECK)
 def test_ninefold_eigenvalue_close_above_the_bulk():
     for seed in range(4):
         check_ninefold(2000, 1.2, seed)
@@ -282,7 +276,7 @@ def test_asymmetry_is_in_the_residual(basis_size):
 
 
 @pytest.mark.parametrize("name", ["wigner", "wishart", "negative definite"])
-@pytest.mark.parametrize("max_matvecs", [5, 9, 30])
+@pytest.mark.parametrize("max_matvecs", [10, 14, 30])
 @pytest.mark.parametrize("which", SIDES)
 def test_too_few_products_are_told(name, max_matvecs, which):
     matrix, operator = MATRICES[name], Dense(MATRICES[name])
@@ -296,7 +290,6 @@ def test_too_few_products_are_told(name, max_matvecs, which):
     assert pairs.residuals.max() > 1e-12 * np.abs(pairs.values).max()
 
 
-@pytest.mark.xfail(strict=True, reason="returns fewer than k pairs, or an unclear error")
 @pytest.mark.parametrize("max_matvecs", [0, 1, 3])
 def test_fewer_products_than_pairs(max_matvecs):
     # Fewer than k numbers would be broadcast into a table silently.
@@ -306,7 +299,7 @@ def test_fewer_products_than_pairs(max_matvecs):
 
 @pytest.mark.parametrize(
     "matvecs_more",
-    [pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=UNCHECKED)) for n in (0, 1)] + [9],
+    [0, 1, 9],
 )
 def test_an_unfinished_check_of_multiplicity_is_not_convergence(matvecs_more):
     matrix = rotated(np.r_[5, 5, 5, 4, 3, bulk(200)])
@@ -326,22 +319,14 @@ def test_exact_start_vectors_save_products():
         for order in (slice(None), slice(None, None, -1)):
             warm = solve(matrix, k, start=eigenvectors[:, -k:][:, order])
             np.testing.assert_allclose(warm.values, eigenvalues[::-1][:k], rtol=0, atol=1e-13)
-            assert warm.matvecs <= k + 12 < cold.matvecs
+            assert warm.matvecs <= k + 20 < cold.matvecs
             bare = solve(matrix, k, start=eigenvectors[:, -k:], check_multiplicity=False)
             assert bare.matvecs == k
 
 
-def starts_fail(*counts):
-    return [pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=STARTS)) for n in counts]
-
-
 @pytest.mark.parametrize(
     ("count", "ascending"),
-    [(count, False) for count in (6, 10, 25)]
-    + [
-        pytest.param(count, True, marks=pytest.mark.xfail(strict=True, reason=STARTS))
-        for count in (6, 10, 25)
-    ],
+    [(count, ascending) for count in (6, 10, 25) for ascending in (False, True)],
 )
 @pytest.mark.parametrize("check", [True, False])
 def test_more_exact_start_vectors_than_pairs(count, ascending, check):
@@ -359,7 +344,7 @@ def test_random_start_vectors(count):
     check_values(matrix, solve(matrix, start=start, tol=1e-8), 5)
 
 
-@pytest.mark.parametrize("count", starts_fail(30, 59, 60, 200))
+@pytest.mark.parametrize("count", [30, 59, 60, 200])
 def test_many_start_vectors_are_used_or_refused(count):
     matrix = MATRICES["wigner"]
     start = np.random.default_rng(0).standard_normal((200, count))
@@ -370,7 +355,7 @@ def test_many_start_vectors_are_used_or_refused(count):
     check_values(matrix, pairs, 5)
 
 
-@pytest.mark.parametrize("size", starts_fail(5, 12, 60))
+@pytest.mark.parametrize("size", [5, 12, 60])
 def test_start_vectors_that_span_everything(size):
     matrix = wigner(size)
     for start in (np.eye(size), np.linalg.eigh(matrix)[1], np.linalg.eigh(matrix)[1][:, ::-1]):
@@ -480,18 +465,9 @@ PROBLEMS = {
 }
 
 
-def xfail_if(cases, *failing):
-    mark = pytest.mark.xfail(strict=True, reason=TIGHT_FLOOR)
-    return [pytest.param(*case, marks=mark) if case in failing else case for case in cases]
-
-
 @pytest.mark.parametrize(
     ("name", "which"),
-    xfail_if(
-        [(name, which) for name in PROBLEMS for which in SIDES],
-        ("regression", "smallest"),
-        ("regression", "both"),
-    ),
+    [(name, which) for name in PROBLEMS for which in SIDES],
 )
 def test_eigenpairs_of_a_network_in_full_coordinates(name, which):
     operator, matrix = hessian(**PROBLEMS[name])
@@ -507,14 +483,11 @@ def test_eigenpairs_of_a_network_in_full_coordinates(name, which):
 
 @pytest.mark.parametrize(
     ("name", "which"),
-    xfail_if(
-        [
-            (name, which)
-            for name in ("small batch", "regression", "constant pixels", "one example")
-            for which in ("largest", "smallest")
-        ],
-        ("regression", "smallest"),
-    ),
+    [
+        (name, which)
+        for name in ("small batch", "regression", "constant pixels", "one example")
+        for which in ("largest", "smallest")
+    ],
 )
 def test_null_space_ranks_between_the_signs(name, which):
     operator, matrix = hessian(**PROBLEMS[name])
@@ -597,14 +570,12 @@ def test_single_precision_networks_converge_to_their_round_off(k):
     np.testing.assert_allclose(pairs.values, wanted(exact, k, "largest"), rtol=0, atol=atol)
 
 
-@pytest.mark.xfail(strict=True, reason="the bound for what restarts cut off grows exponentially")
 def test_null_vectors_of_a_low_rank_matrix_across_restarts():
     factor = np.random.default_rng(1).standard_normal((300, 20))
     matrix = factor @ factor.T / 600
     check_values(matrix, solve(matrix, 25, max_matvecs=600), 25)
 
 
-@pytest.mark.xfail(strict=True, reason=CONFIDENT)
 def test_certificates_of_a_confident_network_in_single_precision():
     # A small loss: the products' error is some 30 eps ||H||, no longer eps ||H||.
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ memory; else each product streams micro-batches and builds their graphs anew.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 # Bytes of graph per example, measured once per network (see `_graph_bytes_per_example`).
-_measured_bytes: WeakKeyDictionary[nn.Module, float] = WeakKeyDictionary()
+_measured_bytes: WeakKeyDictionary[nn.Module, dict[torch.Size, float]] = WeakKeyDictionary()
 _PROBE_EXAMPLES = 8
 
 
@@ -65,7 +66,14 @@ class HessianOperator:
     ) -> None:
         if graph not in ("auto", "keep", "stream"):
             raise ValueError(f"graph is 'auto', 'keep' or 'stream', not {graph!r}")
+        if micro_batch is not None and micro_batch < 1:
+            raise ValueError(f"micro_batch is at least 1, not {micro_batch}")
         _refuse_training_mode(network)
+        if not all(p.requires_grad for p in network.parameters()):
+            raise ValueError("every parameter needs requires_grad: the Hessian is that of them all")
+        self._problem = (network, loss, inputs, targets)
+        self._memory_mb = memory_mb
+        watched = [(p, p._version, p.dtype) for p in network.parameters()]
         parameters = sum(p.numel() for p in network.parameters())
         self.shape = (parameters, parameters)
         self.isometry: InputSpan | None = None
@@ -95,7 +103,7 @@ class HessianOperator:
                 examples = sum(len(x) for x, _ in batches)
                 needed = examples * _graph_bytes_per_example(network, loss, *first)
                 graph = "keep" if needed <= memory_mb * 2**20 else "stream"
-        self.core = _GraphOperator(network, loss, batches, keep=graph == "keep")
+        self.core = _GraphOperator(network, loss, batches, keep=graph == "keep", watched=watched)
 
     @property
     def matvecs(self) -> int:
@@ -115,6 +123,29 @@ class HessianOperator:
     @property
     def device(self) -> torch.device:
         return self.core.device
+
+    def double(self) -> HessianOperator:
+        """The Hessian of the same function computed in float64, streamed; the network is copied."""
+        single, loss, inputs, targets = self._problem
+        network = copy.deepcopy(single).double()
+        _measured_bytes[network] = {k: 2 * v for k, v in _measured_bytes.get(single, {}).items()}
+        try:
+            if isinstance(inputs, Tensor):
+                assert targets is not None
+                return HessianOperator(
+                    network,
+                    loss,
+                    _in_double(inputs),
+                    _in_double(targets),
+                    graph="stream",
+                    memory_mb=self._memory_mb,
+                )
+            return HessianOperator(network, loss, _DoubleBatches(inputs), graph="stream")
+        except RuntimeError as error:
+            raise ValueError(
+                f"the network does not compute in float64, which certifies eigenvalues ({error}); "
+                "its constants must follow its parameters' dtype"
+            ) from error
 
     def matvec(self, v):  # type: ignore[no-untyped-def]
         """H v for a vector (P,); a tensor for a tensor, an array for an array."""
@@ -143,8 +174,16 @@ class HessianOperator:
 class _GraphOperator:
     """Products with the Hessian in the network's own parameters, from kept or rebuilt graphs."""
 
-    def __init__(self, network: nn.Module, loss: Loss, batches: Batches, *, keep: bool) -> None:
-        self.network, self.loss, self.batches = network, loss, batches
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        batches: Batches,
+        *,
+        keep: bool,
+        watched: Sequence[tuple[Tensor, int, torch.dtype]],
+    ) -> None:
+        self.network, self.loss, self.batches, self.watched = network, loss, batches, watched
         self.parameters = list(network.parameters())
         self.sizes = [p.numel() for p in self.parameters]
         self.shape = (sum(self.sizes), sum(self.sizes))
@@ -177,6 +216,9 @@ class _GraphOperator:
 
     def row_products(self, rows: Tensor) -> Tensor:
         """H v for each row v of (j, P), in float64."""
+        # a kept graph, or a first layer in coordinates of the inputs, belongs to these weights
+        if any(p._version != version or p.dtype != dtype for p, version, dtype in self.watched):
+            raise RuntimeError("the network's weights have changed; make a new HessianOperator")
         self.matvecs += len(rows)
         pieces = rows.to(self.device, self.dtype).split(self.sizes, dim=1)
         vectors = [
@@ -248,14 +290,30 @@ class _Chunks:
         return zip(self.inputs.split(self.size), self.targets.split(self.size), strict=True)
 
 
+class _DoubleBatches:
+    """A re-iterable's batches in float64."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((_in_double(x), _in_double(y)) for x, y in self.batches)
+
+
+def _in_double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
 def _refuse_training_mode(network: nn.Module) -> None:
     for name, module in network.named_modules():
         stochastic = isinstance(module, nn.modules.dropout._DropoutNd)
-        batch_dependent = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        if module.training and (stochastic or batch_dependent):
+        normalising = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        batch_dependent = normalising and (module.training or module.running_mean is None)
+        if batch_dependent or (stochastic and module.training):
             raise ValueError(
-                f"the module {name!r} ({type(module).__name__}) is in training mode, where the "
-                "loss does not depend on the weights and one example alone; call network.eval()"
+                f"the module {name!r} ({type(module).__name__}) draws random numbers or mixes the "
+                "examples of a batch, in training mode or for want of statistics, so there is no "
+                "Hessian of a mean over examples; call network.eval()"
             )
 
 
@@ -263,8 +321,9 @@ def _graph_bytes_per_example(
     network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> float:
     """Bytes that the graphs of loss and gradient keep per example, counted on a few of them."""
-    if network in _measured_bytes:
-        return _measured_bytes[network]
+    measured = _measured_bytes.setdefault(network, {})
+    if inputs.shape[1:] in measured:
+        return measured[inputs.shape[1:]]
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -282,6 +341,6 @@ def _graph_bytes_per_example(
         gradient = torch.autograd.grad(
             loss(network(x), y), parameters, create_graph=True, materialize_grads=True
         )
-    _measured_bytes[network] = sum(seen.values()) / len(x)
+    measured[inputs.shape[1:]] = sum(seen.values()) / len(x)
     del gradient
-    return _measured_bytes[network]
+    return measured[inputs.shape[1:]]

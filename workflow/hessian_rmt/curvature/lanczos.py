@@ -2,16 +2,20 @@
 
 Lanczos with full re-orthogonalisation: the basis V is orthonormal to round-off, and all
 coefficients C = V^T H V are kept, not the three that are non-zero in exact arithmetic. Each product
-obeys H v_p = V C[:, p] to round-off, so the residual of a Ritz pair (theta, x = V s), ||H x - theta
-x|| = ||C s - theta s||, is that of the products as they were computed, asymmetry included, and
-costs no further product. |lambda - theta| <= ||H x - theta x|| for some eigenvalue lambda. Restarts
-keep the best Ritz vectors (Wu & Simon, SIAM J. Matrix Anal. Appl. 22, 2000).
+obeys H v_p = V C[:, p] to round-off, so the residual of a Ritz pair (theta, x = V s),
+||H x - theta x|| = ||C s - theta s||, is that of the products as they were computed, asymmetry
+included, and costs no further product. |lambda - theta| <= ||H x - theta x|| for some eigenvalue
+lambda. Restarts keep the best Ritz vectors (Wu & Simon, SIAM J. Matrix Anal. Appl. 22, 2000).
+
+Products in single precision have errors that no residual of the same products shows. So single
+precision finds the vectors, and one double precision product with each gives values and residuals.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +24,8 @@ import torch
 from torch import Tensor
 
 _EPS = float(np.finfo(np.float64).eps)
+_PATIENCE = 15  # products without halving a residual that is near round-off
+_CHECK_PRODUCTS = 20
 
 
 @dataclass(frozen=True)
@@ -53,52 +59,64 @@ def top_eigenpairs(
 ) -> Eigenpairs:
     """The k largest, smallest, or k largest and k smallest ("both") eigenpairs.
 
-    operator: anything symmetric with `.shape` and `.matvec` on float64 tensors (P,).
-    tol: a pair has converged when ||H x - theta x|| <= tol |theta|, or has reached the round-off of
-    the
-        operator's products, eps ||H|| with eps that of its dtype.
+    operator: anything symmetric with `.shape` and `.matvec` on float64 tensors (P,). If its dtype
+        is float32 and it has `.double()`, as `HessianOperator` has, float64 certifies the pairs.
+    tol: a pair has converged when ||H x - theta x|| <= tol |theta|, or at the round-off of a
+        residual, 8 eps ||H|| with eps that of the products' dtype.
     start: a vector (P,) or vectors (P, j) to start from, e.g. a neighbouring batch's eigenvectors;
         by default one standard normal vector from `seed`.
     basis_size: vectors kept before a restart (default: at least 60).
     check_multiplicity: a Krylov space of one start vector holds one eigenvector of each eigenvalue.
-        So once converged, a random vector is added, and iteration goes on from it until it is clear
-        that it brings nothing larger, a few products; what it brings is iterated to convergence in
-        turn. Finds eigenvalues of any multiplicity, with overwhelming probability for those
-        separated from the bulk.
+        So once converged, iteration goes on from a random vector until a further eigenvalue at or
+        above the wanted ones would have shown with probability 0.95 (at most 20 products, which is
+        less than that needs close to the bulk); what shows is iterated to convergence in turn. So
+        eigenvalues of any multiplicity are found.
 
-    Warns, and says so in `.converged`, when `max_matvecs` did not suffice.
+    Warns, and says so in `.converged`, when the tolerance was not reached in `max_matvecs` products
+    or is below what the products' round-off allows. Raises ValueError for NaN or infinite products.
     """
     if which not in ("largest", "smallest", "both"):
         raise ValueError(f"which is 'largest', 'smallest' or 'both', not {which!r}")
     if k < 1:
         raise ValueError("k is at least 1")
-    core, isometry = getattr(operator, "core", operator), getattr(operator, "isometry", None)
-    size, full_size = core.shape[0], operator.shape[0]
-    device = getattr(core, "device", torch.device("cpu"))
-    if start is not None:
-        start = torch.as_tensor(np.ascontiguousarray(start), dtype=torch.float64, device=device)
-        start = start.reshape(full_size, -1).T
-        start = start if isometry is None else isometry.restrict(start)
-    lanczos = _Lanczos(core, start, k, which, seed, device, basis_size)
-    converged = lanczos.run(tol, max_matvecs, check_multiplicity)
-    values, residuals, coefficients = lanczos.wanted()
-    rows = lanczos.vectors(coefficients) if vectors else None
-    if rows is not None and isometry is not None:
-        rows = isometry.extend(rows)
-    if full_size > size:
+    wanted = k * (2 if which == "both" else 1)
+    if max_matvecs < min(wanted, operator.shape[0]):
+        raise ValueError(f"max_matvecs is {max_matvecs}, but {wanted} pairs need as many products")
+    solver = _Lanczos(operator, start, k, which, seed, basis_size)
+    single = solver.epsilon > _EPS and hasattr(operator, "double")
+    # certified residuals include the round-off of single precision: leave some room for it
+    converged = solver.run(0.7 * tol if single else tol, max_matvecs, check_multiplicity)
+    values, residuals, rows = solver.pairs()
+    matvecs = solver.matvecs
+    if single:
+        values, residuals, rows, more, converged = _in_double_precision(
+            operator.double(), rows, k, which, seed, tol, max_matvecs
+        )
+        matvecs += more
+    if operator.shape[0] > solver.size:
         values, residuals, rows = _with_null_space(
-            values, residuals, rows, k, which, full_size - size, isometry, seed
+            values, residuals, rows, k, which, operator, seed
         )
     if not converged:
         warnings.warn(
-            f"Lanczos stopped after {lanczos.matvecs} products with residuals up to "
+            f"Lanczos stopped after {matvecs} products with residuals up to "
             f"{residuals.max():.2e}, above the tolerance {tol:g}",
             RuntimeWarning,
             stacklevel=2,
         )
     order = np.argsort(-values, kind="stable")
-    matrix = None if rows is None else rows.cpu().numpy()[order].T
-    return Eigenpairs(values[order], residuals[order], matrix, lanczos.matvecs, converged)
+    matrix = rows.cpu().numpy()[order].T if vectors else None
+    return Eigenpairs(values[order], residuals[order], matrix, matvecs, converged)
+
+
+def _in_double_precision(
+    operator: Any, rows: Tensor, k: int, which: str, seed: int, tol: float, max_matvecs: int
+) -> tuple[np.ndarray, np.ndarray, Tensor, int, bool]:
+    """Rayleigh-Ritz in the span of `rows` with double precision products; goes on where needed."""
+    solver = _Lanczos(operator, rows.T, k, which, seed, None)
+    solver.multiply_start()
+    converged = solver.run(tol, max_matvecs, check_multiplicity=False)
+    return *solver.pairs(), solver.matvecs, converged
 
 
 class _Lanczos:
@@ -107,53 +125,80 @@ class _Lanczos:
     def __init__(
         self,
         operator: Any,
-        start: Tensor | None,
+        start: Any,
         k: int,
         which: str,
         seed: int,
-        device: torch.device,
         basis_size: int | None,
     ) -> None:
-        self.operator, self.which, self.device = operator, which, device
-        self.size = operator.shape[0]
+        self.operator = getattr(operator, "core", operator)
+        self.isometry = getattr(operator, "isometry", None)
+        self.which, self.size = which, self.operator.shape[0]
+        self.device = getattr(self.operator, "device", torch.device("cpu"))
+        self.epsilon = torch.finfo(getattr(self.operator, "dtype", torch.float64)).eps
         self.k = min(k, self.size)
-        ends = 2 if which == "both" else 1
-        self.capacity = min(self.size, max(basis_size or 60, 4 * ends * self.k + 8))
-        self.V = torch.empty(
-            (min(self.capacity, 32), self.size), dtype=torch.float64, device=device
-        )
+        self.wanted_count = min(self.size, self.k * (2 if which == "both" else 1))
+        self.capacity = min(self.size, max(basis_size or 60, 4 * self.wanted_count + 8))
         self.C = np.zeros((self.capacity, self.capacity))
-        # What restarts have cut off each column's H v - V C[:, p]
-        self.defect = np.zeros(self.capacity)
+        self.V = torch.empty(
+            (min(self.capacity, 32), self.size), dtype=torch.float64, device=self.device
+        )
+        # A bound for the norm of what restarts have cut off H V - V C
+        self.cut_off = 0.0
         self.filled = 0
         self.processed: list[int] = []
         self.queue: deque[int] = deque()
         self.matvecs = 0
         self.rng = np.random.default_rng(seed)
-        self.epsilon = torch.finfo(getattr(operator, "dtype", torch.float64)).eps
-        for vector in [self._random()] if start is None else start:
+        for vector in self._start_rows(start, operator.shape[0]):
             self._append(vector)
         if not self.queue:
             self._append_random()
+        self.unseen_starts = len(self.queue)
+
+    def _start_rows(self, start: Any, full_size: int) -> Tensor:
+        if start is None:
+            return self._random()[None]
+        matrix = start.cpu().numpy() if isinstance(start, Tensor) else np.asarray(start)
+        if matrix.shape[0] != full_size or matrix.ndim > 2:
+            raise ValueError(
+                f"start has shape {matrix.shape}, not ({full_size},) or ({full_size}, j)"
+            )
+        rows = self._tensor(matrix.astype(np.float64).reshape(full_size, -1).T)
+        if 2 * len(rows) >= self.capacity and self.capacity < self.size:
+            raise ValueError(
+                f"start has {len(rows)} vectors, but fewer than half of the basis's {self.capacity} "
+                "can be used; give fewer, or a larger basis_size"
+            )
+        return rows if self.isometry is None else self.isometry.restrict(rows)
 
     def run(self, tol: float, max_matvecs: int, check_multiplicity: bool) -> bool:
-        """Iterate until the wanted pairs have converged; whether they have."""
+        """Iterate until the wanted pairs have converged; whether they have, and were checked."""
         self._iterate_to(tol, max_matvecs)
         while check_multiplicity and self._converged(tol) and self.filled < self.size:
-            if not self._new_direction_brings_more(tol, max_matvecs):
+            if self._nothing_is_missed(tol, max_matvecs):
                 break
+            if self.matvecs >= max_matvecs:
+                return False
             self._iterate_to(tol, max_matvecs)
         return self._converged(tol)
 
-    def wanted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ritz values, residuals and coefficients (processed, k) of the wanted pairs."""
+    def multiply_start(self) -> None:
+        """Multiply all start vectors at once, where the operator multiplies several."""
+        p = list(self.queue)
+        images = self.operator.row_products(self.V[p])
+        for index, image in zip(p, images, strict=True):
+            self._take(index, image)
+        self.matvecs += len(p)
+        self.unseen_starts = 0
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """Wanted Ritz values, residuals, and Ritz vectors as rows in full coordinates."""
         theta, s, residuals = self._ritz_pairs()
         chosen = self._chosen(len(theta))
-        return theta[chosen], residuals[chosen], s[:, chosen]
-
-    def vectors(self, coefficients: np.ndarray) -> Tensor:
-        """The Ritz vectors with the given coefficients, as rows."""
-        return self._tensor(coefficients.T) @ self.V[self.processed]
+        rows = self._tensor(s[:, chosen].T) @ self.V[self.processed]
+        rows = rows if self.isometry is None else self.isometry.extend(rows)
+        return theta[chosen], residuals[chosen], rows
 
     # -- one product ------------------------------------------------------------------------------
 
@@ -161,33 +206,47 @@ class _Lanczos:
         """Multiply the next vector of the queue and add what is new to the basis."""
         if self.filled == self.capacity and self.capacity < self.size:
             self._restart()
-        p = self.queue.popleft()
-        image = self.operator.matvec(self.V[p]).to(self.device, torch.float64)
+        p = self.queue[0]
+        self._take(p, self.operator.matvec(self.V[p]), depth_first=depth_first)
         self.matvecs += 1
+        self.unseen_starts = max(0, self.unseen_starts - 1)
+
+    def _take(self, p: int, image: Tensor, *, depth_first: bool = False) -> None:
+        """Add the image of basis vector p, the queue's first, to coefficients and basis."""
         if not bool(torch.isfinite(image).all()):
             raise ValueError("the operator returned NaN or infinity: are the weights finite?")
+        self.queue.popleft()
         self.processed.append(p)
+        image = image.to(self.device, torch.float64)
         norm = float(torch.linalg.vector_norm(image))
-        remainder, coefficients = self._orthogonalise(image)
+        remainder, coefficients = self._orthogonalise(image, self.processed[-2:])
         self.C[: self.filled, p] = coefficients
         beta = float(torch.linalg.vector_norm(remainder))
         if beta > 4 * _EPS * norm and self.filled < self.capacity:
             self.C[self.filled, p] = beta
             self._append_orthonormal(remainder / beta, depth_first=depth_first)
-        else:
-            self.defect[p] += beta if self.filled < self.size else 0.0
+        elif self.filled < self.size:
+            self.cut_off += beta
 
-    def _orthogonalise(self, vector: Tensor) -> tuple[Tensor, np.ndarray]:
-        """Gram-Schmidt against the basis, twice, or more often while round-off is amplified."""
-        basis = self.V[: self.filled]
+    def _orthogonalise(
+        self, vector: Tensor, first: Sequence[int] = ()
+    ) -> tuple[Tensor, np.ndarray]:
+        """Gram-Schmidt against the basis until round-off is not amplified (twice is enough).
+
+        `first`: indices to begin with, those of the three-term recurrence. What is left is then
+        nearly orthogonal to all others, and one sweep over the whole basis does.
+        """
         total = torch.zeros(self.filled, dtype=torch.float64, device=self.device)
-        norm = torch.linalg.vector_norm(vector)
-        for sweep in range(4):
+        for p in first:
+            total[p] = self.V[p] @ vector
+            vector = torch.add(vector, self.V[p], alpha=-float(total[p]))
+        basis = self.V[: self.filled]
+        for _ in range(4):
+            before = torch.linalg.vector_norm(vector)
             h = basis @ vector
             vector = torch.addmv(vector, basis.T, h, alpha=-1.0)
             total += h
-            before, norm = norm, torch.linalg.vector_norm(vector)
-            if sweep > 0 and norm > 0.5 * before:
+            if torch.linalg.vector_norm(vector) > 0.5 * before:
                 break
         return vector, total.cpu().numpy()
 
@@ -236,7 +295,7 @@ class _Lanczos:
         theta, s = np.linalg.eigh((square + square.T) / 2)
         inside_squared = ((square @ s - s * theta) ** 2).sum(axis=0)
         outside_squared = ((self.C[np.ix_(list(self.queue), p)] @ s) ** 2).sum(axis=0)
-        residuals = np.sqrt(inside_squared + outside_squared) + self.defect[p] @ np.abs(s)
+        residuals = np.sqrt(inside_squared + outside_squared) + self.cut_off
         return theta, s, residuals
 
     def _chosen(self, count: int, k: int | None = None) -> np.ndarray:
@@ -247,37 +306,70 @@ class _Lanczos:
         return np.union1d(low, high)
 
     def _converged(self, tol: float) -> bool:
-        if len(self.processed) < min(self.k * (2 if self.which == "both" else 1), self.size):
+        if self.unseen_starts or len(self.processed) < self.wanted_count:
             return False
         theta, _, residuals = self._ritz_pairs()
         chosen = self._chosen(len(theta))
-        floor = self.epsilon * np.abs(theta).max()
+        floor = 8 * self.epsilon * np.abs(theta).max()
         return bool((residuals[chosen] <= np.maximum(tol * np.abs(theta[chosen]), floor)).all())
 
     def _iterate_to(self, tol: float, max_matvecs: int) -> None:
+        """Expand until converged, out of products, or stuck at their round-off."""
+        best, since = np.inf, self.matvecs
         while not self._converged(tol) and self.matvecs < max_matvecs:
             if not self.queue:
                 if self.filled == self.size:
                     return
                 self._append_random()
             self._expand()
+            if len(self.processed) >= self.wanted_count:
+                theta, _, residuals = self._ritz_pairs()
+                worst = residuals[self._chosen(len(theta))].max()
+                if worst < 0.5 * best:
+                    best, since = worst, self.matvecs
+                near_round_off = worst < 1e4 * self.epsilon * np.abs(theta).max()
+                if near_round_off and not self.unseen_starts and self.matvecs > since + _PATIENCE:
+                    return
 
-    def _new_direction_brings_more(self, tol: float, max_matvecs: int) -> bool:
-        """Whether a random direction, deflated from the basis, holds a further wanted eigenvalue.
+    def _nothing_is_missed(self, tol: float, max_matvecs: int) -> bool:
+        """Whether a random direction, deflated from the basis, holds no further wanted eigenvalue.
 
-        Iterates from it until its Ritz values, residuals added, stay clear of the wanted ones, or
-        six products after which an eigenvalue missed beyond the bulk's edge would have shown.
+        m products from a random vector miss a largest eigenvalue lambda of an N x N matrix, their
+        largest Ritz value being theta, with a probability of at most 1.648 sqrt(N) exp(-(2 m - 1)
+        sqrt(e)), e = (lambda - theta) / (lambda - lambda_min) (Kuczynski & Wozniakowski, SIAM J.
+        Matrix Anal. Appl. 13, 1992). False when something was found, or products ran out.
         """
-        known = np.sort(self.wanted()[0])
+        if self.capacity < self.size and self.capacity - self.filled < _CHECK_PRODUCTS + 2:
+            self._restart()
         self._append_random(depth_first=True)
-        first = self.matvecs
-        while self.queue and self.matvecs < min(first + 6, max_matvecs):
+        known = len(self.processed)
+        for m in range(1, _CHECK_PRODUCTS + 1):
+            if not self.queue or (self.filled == self.capacity and self.capacity < self.size):
+                return True
+            if self.matvecs >= max_matvecs:
+                return False
             self._expand(depth_first=True)
             if not self._converged(tol):
+                return False
+            if self._missed_with_probability(self.processed[known:], m) < 0.05:
                 return True
-        values = np.sort(self.wanted()[0])
-        scale = max(np.abs(values).max(), np.abs(known).max())
-        return bool((np.abs(values - known) > 2 * max(tol, self.epsilon) * scale).any())
+        return True
+
+    def _missed_with_probability(self, chain: list[int], products: int) -> float:
+        """The bound above for a missed eigenvalue at the last wanted one, over both ends."""
+        theta, _, _ = self._ritz_pairs()
+        square = self.C[np.ix_(chain, chain)]
+        own = np.linalg.eigvalsh((square + square.T) / 2)
+        spread = theta[-1] - theta[0]
+        gaps = []
+        if self.which != "smallest":
+            gaps.append(theta[-self.k] - own[-1])
+        if self.which != "largest":
+            gaps.append(own[0] - theta[self.k - 1])
+        if spread <= 0:
+            return 0.0
+        e = np.clip(min(gaps) / spread, 0, 1)
+        return float(1.648 * np.sqrt(self.size) * np.exp(-(2 * products - 1) * np.sqrt(e)))
 
     # -- restart ----------------------------------------------------------------------------------
 
@@ -285,45 +377,45 @@ class _Lanczos:
         """Keep the best half of the Ritz vectors, and all vectors still to multiply."""
         theta, s, _ = self._ritz_pairs()
         ends = 2 if self.which == "both" else 1
-        keep = self._chosen(len(theta), max(self.k, self.capacity // (2 * ends)))
-        keep = keep[: self.capacity - len(self.queue) - 1]
+        room = self.capacity - len(self.queue) - 1
+        keep = self._chosen(
+            len(theta), min(room, max(self.wanted_count, self.capacity // 2)) // ends
+        )
         p, pending = self.processed, list(self.queue)
         s, q = s[:, keep], len(keep)
         square, coupling = self.C[np.ix_(p, p)], self.C[np.ix_(pending, p)]
         lost = square @ s - s @ (s.T @ square @ s)
-        defect = np.linalg.norm(lost, axis=0) + self.defect[p] @ np.abs(s)
+        self.cut_off += float(np.linalg.norm(lost, 2))
         new_square, new_coupling = s.T @ square @ s, coupling @ s
         kept_rows = torch.cat([self._tensor(s.T) @ self.V[p], self.V[pending]])
         self.filled = q + len(pending)
         self.V[: self.filled] = kept_rows
-        self.C[:], self.defect[:] = 0.0, 0.0
+        self.C[:] = 0.0
         self.C[:q, :q], self.C[q : self.filled, :q] = new_square, new_coupling
-        self.defect[:q] = defect
         self.processed, self.queue = list(range(q)), deque(range(q, self.filled))
 
 
 def _with_null_space(
     values: np.ndarray,
     residuals: np.ndarray,
-    rows: Tensor | None,
+    rows: Tensor,
     k: int,
     which: str,
-    dimension: int,
-    isometry: Any,
+    operator: Any,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
+) -> tuple[np.ndarray, np.ndarray, Tensor]:
     """Let exact zeros from outside the isometry's range take the place of pairs they outrank."""
+    dimension = operator.shape[0] - operator.core.shape[0]
     zeros = min(2 * k if which == "both" else k, dimension)
     candidates = np.concatenate([values, np.zeros(zeros)])
     order = np.argsort(-candidates, kind="stable")
     top, bottom = order[:k], order[::-1][:k]
-    # A zero that would displace another zero is no gain; prefer the pairs that were computed.
     chosen = {"largest": top, "smallest": bottom, "both": np.union1d(top, bottom)}[which]
-    all_residuals = np.concatenate([residuals, np.zeros(zeros)])
-    if rows is not None:
-        random = np.random.default_rng(seed).standard_normal((zeros, rows.shape[1]))
-        null = torch.as_tensor(random, device=rows.device)
-        null = null - isometry.extend(isometry.restrict(null))
-        null = torch.linalg.qr(null.T).Q.T
-        rows = torch.cat([rows, null])[torch.as_tensor(chosen.copy(), device=rows.device)]
-    return candidates[chosen], all_residuals[chosen], rows
+    if (chosen < len(values)).all():
+        return values, residuals, rows
+    random = np.random.default_rng(seed).standard_normal((zeros, rows.shape[1]))
+    null = torch.as_tensor(random, device=rows.device)
+    null = null - operator.isometry.extend(operator.isometry.restrict(null))
+    rows = torch.cat([rows, torch.linalg.qr(null.T).Q.T])
+    residuals = np.concatenate([residuals, np.zeros(zeros)])
+    return candidates[chosen], residuals[chosen], rows[chosen.tolist()]
