@@ -154,7 +154,7 @@ def number_variance(unfolded: ArrayLike, length: ArrayLike) -> Array:
 def delta3(unfolded: ArrayLike, length: ArrayLike) -> Array:
     """Delta_3 at each of `length`, over windows inside the unfolded spectrum (n,).
 
-    Windows start at four evenly spaced points per mean spacing; each one's least-squares line is
+    Windows start at two evenly spaced points per mean spacing; each one's least-squares line is
     exact. nan where fewer than two windows fit side by side.
     """
     (levels,) = sorted_spectra([unfolded], at_least=2)
@@ -274,7 +274,7 @@ class _StaircaseIntegrals:
         span = self.levels[-1] - self.levels[0]
         if span < 2 * length:
             return float("nan")
-        starts = self.levels[0] + np.linspace(0, span - length, int(4 * span) + 2)
+        starts = self.levels[0] + np.linspace(0, span - length, int(2 * span) + 2)
         zeroth, first, square = self.at(starts + length) - self.at(starts)
         first = first - (starts + 0.5 * length) * zeroth
         rigidity = square / length - (zeroth / length) ** 2 - 12 * (first / length**2) ** 2
