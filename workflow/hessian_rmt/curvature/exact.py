@@ -5,7 +5,8 @@ cut of 1e-20 that published spectra use (`applicability` section 6). So null dir
 from the network's structure are taken out first, by an isometry T with H = T K T^T: they are the
 kind ``structural_zero``. The eigenvalues of K above the floor
 
-    eps dim(K) ||K||        (eps^2 max(shape)^2 ||K|| where K = F F^T and F's singular values give them)
+    eps dim(K) ||K||, or (eps max(shape))^2 ||K|| where they are squared singular values of F,
+    K = F F^T,
 
 are ``signal``; what remains below is ``round_off``, of which nothing but its size is known.
 
@@ -70,7 +71,7 @@ class ExactSpectrum:
 
 @dataclass(frozen=True)
 class _Problem:
-    """K, or F with K = F F^T, and how its vectors extend to all parameters."""
+    """K (its upper triangle), or F with K = F F^T, and how vectors extend to all parameters."""
 
     matrix: Tensor
     extend: Extension
@@ -104,7 +105,7 @@ def exact_spectrum(
     >>> network = nn.Sequential(nn.Linear(3, 2))
     >>> x, y = torch.randn(4, 3), torch.tensor([0, 1, 1, 0])
     >>> spectrum = exact_spectrum(network, F.cross_entropy, x, y)
-    >>> spectrum.dimension, list(spectrum.kind).count("structural_zero")  # 8 parameters, one contrast
+    >>> spectrum.dimension, list(spectrum.kind).count("structural_zero")  # of 8 parameters
     (4, 4)
     """
     start = perf_counter()
@@ -124,7 +125,7 @@ def exact_spectrum(
         x = x.double() if x.is_floating_point() else x
         y = y.double() if y.is_floating_point() else y
         problem = _general_problem(network, loss, x, y, micro_batch, limits, plain=not reduce)
-    if not bool(torch.isfinite(problem.matrix).all()):
+    if not bool(torch.isfinite(problem.matrix.sum())):
         raise UserError("the Hessian holds NaN or infinity: the loss overflows at these weights")
     built = perf_counter()
     values, basis, floor = _solve(problem, vectors)
@@ -152,15 +153,20 @@ class _Limits:
     memory_mb: float
     vectors: bool
 
-    def refuse(self, dimension: int) -> None:
-        numbers = 3 * dimension**2 + self.vectors * (2 * dimension**2 + self.parameters * dimension)
+    def refuse(self, dimension: int, *, besides: int = 0) -> None:
+        """Raise if a matrix of this order, with `besides` numbers more, does not fit."""
+        numbers = (
+            besides
+            + 3 * dimension**2
+            + self.vectors * (2 * dimension**2 + self.parameters * dimension)
+        )
         needed = numbers * 8 / 2**20
         if needed > self.memory_mb:
             raise UserError(
                 f"the exact spectrum of {self.parameters:,} parameters needs a matrix of order "
                 f"{dimension:,} and {needed:,.0f} MB, above the {self.memory_mb:,.0f} MB allowed; "
-                "use Lanczos instead: `density` for the spectral density, `outliers` for the largest "
-                "eigenvalues"
+                "use Lanczos instead: the rule `density` for the spectral density, `outliers` for "
+                "the largest eigenvalues"
             )
 
 
@@ -185,7 +191,10 @@ def _perceptron_problem(
         limits.refuse(sum(sizes))
         blocks = exact_blocks.assemble(perceptron, reduction, batch, micro_batch)
         return _Problem(exact_blocks.join(blocks), reduction.extend, rank_gap=reduction.rank_gap)
-    limits.refuse(sum(sizes) - sizes[large] + compressed_size)
+    # A QR takes its matrix, LAPACK's copy and R
+    limits.refuse(
+        sum(sizes) - sizes[large] + compressed_size, besides=3 * sizes[large] * compressed_size
+    )
     blocks = exact_blocks.assemble(perceptron, reduction, batch, micro_batch, without=large)
     factor = exact_blocks.gauss_newton_factor(perceptron, reduction, batch, large)
     blocks, q = exact_blocks.compress(blocks, large, factor, basis=limits.vectors)
@@ -210,7 +219,7 @@ def _general_problem(
     *,
     plain: bool,
 ) -> _Problem:
-    """The Hessian column by column, in coordinates without the null directions that are in sight."""
+    """The Hessian column by column, without the null directions that any network shows."""
     isometries: list[Extension] = []
     restricted = None if plain else restrict_to_input_span(network, x)
     if restricted is not None:
@@ -253,7 +262,7 @@ def _hessian_by_columns(
 
 
 def _linear_head(network: nn.Module) -> nn.Linear | None:
-    """The last layer, where it is linear, owns the last parameters and gives the logits as they are."""
+    """The last layer, where it is linear, owns the last parameters and gives the logits."""
     if (
         type(network) is not nn.Sequential
         or len(network) == 0
@@ -299,9 +308,9 @@ def _solve(problem: _Problem, vectors: bool) -> tuple[np.ndarray, Tensor | None,
     else:
         relative_floor = _EPS * order
         if vectors:
-            values, basis = torch.linalg.eigh(matrix)
+            values, basis = torch.linalg.eigh(matrix, UPLO="U")
         else:
-            values = torch.linalg.eigvalsh(matrix)
+            values = torch.linalg.eigvalsh(matrix, UPLO="U")
     norm = float(values.abs().max()) if order else 0.0
     return values.cpu().numpy(), basis, relative_floor * norm
 

@@ -2,9 +2,10 @@
 
 Per example, with delta_l = dL/dz_l, S_l = phi'(z_l), J_ml = dz_m/dz_l, A_kl = S_k J_kl:
 
-    G_L = diag(p) - p p^T,   G_l = S_l W_{l+1}^T G_{l+1} W_{l+1} S_l + diag(phi''(z_l) W_{l+1}^T delta_{l+1})
-    d^2 L / dW_l[u,v] dW_m[u',v'] = (J_ml^T G_m)[u,u'] a_{l-1}[v] a_{m-1}[v']              (curved)
-                                  + A_{m-1,l}[v',u] a_{l-1}[v] delta_m[u']   for l < m     (bilinear)
+    G_L = diag(p) - p p^T,
+    G_l = S_l W_{l+1}^T G_{l+1} W_{l+1} S_l + diag(phi''(z_l) W_{l+1}^T delta_{l+1}),
+    d^2 L / dW_l[u,v] dW_m[u',v'] = (J_ml^T G_m)[u,u'] a_{l-1}[v] a_{m-1}[v']           (curved)
+                                  + A_{m-1,l}[v',u] a_{l-1}[v] delta_m[u']   if l < m   (bilinear)
 
 G_l holds the second derivatives with respect to z_l, the bilinear term is there because W_m
 multiplies what W_l made. Both are sums over examples of Kronecker products: one GEMM each, with the
@@ -67,16 +68,21 @@ def assemble(
     without: int | None = None,
 ) -> Blocks:
     """K_lm for l <= m, in the reduction's coordinates; but for layer `without`'s own block."""
-    layers = len(perceptron.weights)
-    pairs = [(l, m) for m in range(layers) for l in range(m + 1) if not l == m == without]
-    sums = {(l, m): _FirstLayer() if l == 0 else _Own() if l == m else _Cross() for l, m in pairs}
+    layers = range(len(perceptron.weights))
+    pairs = [(layer, other) for other in layers for layer in layers[: other + 1]]
+    sums: dict[tuple[int, int], _FirstLayer | _Own | _Cross] = {
+        (layer, other): _FirstLayer() if layer == 0 else _Own() if layer == other else _Cross()
+        for layer, other in pairs
+        if not layer == other == without
+    }
     for part in batch.split(micro_batch):
         derivatives = _derivatives(perceptron, reduction, part, len(batch))
-        for (l, m), accumulator in sums.items():
-            accumulator.add(derivatives, l, m)
+        for (layer, other), terms in sums.items():
+            terms.add(derivatives, layer, other)
     blocks: Blocks = {}
-    for l, m in pairs:
-        blocks[l, m] = reduction.restrict_block(sums.pop((l, m)).block(), l, m)
+    for layer, other in list(sums):
+        block = sums.pop((layer, other)).block()
+        blocks[layer, other] = reduction.restrict_block(block, layer, other)
     return blocks
 
 
@@ -93,7 +99,7 @@ def gauss_newton_factor(
     if layer < last:
         root = derivatives.jacobians[last, layer].mT @ root
     factor = torch.einsum("iuk,iv->uvik", root, derivatives.inputs[layer]).flatten(2).flatten(0, 1)
-    return reduction._restrict_rows(factor, layer)
+    return reduction.restrict_rows(factor, layer)
 
 
 def compress(
@@ -104,7 +110,7 @@ def compress(
     K = [[A, B^T], [B, F F^T]] and [F, B] = Q R give K = (1 (+) Q) [[A, R_B^T], [R_B, R_F R_F^T]]
     (1 (+) Q)^T. range(F) alone would lose the part of B outside it. Q is formed on request only.
     """
-    others = sorted({l for pair in blocks for l in pair} - {layer})
+    others = sorted({index for pair in blocks for index in pair} - {layer})
     coupling = [blocks[layer, m] if m > layer else blocks[m, layer].T for m in others]
     q, r = torch.linalg.qr(torch.cat([factor, *coupling], 1), mode="reduced" if basis else "r")
     r_factor, *r_coupling = r.split([factor.shape[1], *(b.shape[1] for b in coupling)], dim=1)
@@ -116,18 +122,13 @@ def compress(
 
 
 def join(blocks: Blocks) -> Tensor:
-    """The symmetric matrix of its blocks K_lm, l <= m; empties `blocks` on the way."""
-    sizes = [blocks[l, l].shape[0] for l in sorted({l for l, _ in blocks})]
-    starts = [sum(sizes[:l]) for l in range(len(sizes))]
-    K = blocks[0, 0].new_empty(sum(sizes), sum(sizes))
-    for l, m in list(blocks):
-        block = blocks.pop((l, m))
-        rows, columns = (
-            slice(starts[l], starts[l] + sizes[l]),
-            slice(starts[m], starts[m] + sizes[m]),
-        )
-        K[columns, rows] = block.T
-        K[rows, columns] = block
+    """K from its blocks K_lm, l <= m; zeros below them. Empties `blocks` on the way."""
+    layers = range(1 + max(m for _, m in blocks))
+    sizes = [len(blocks[layer, layer]) for layer in layers]
+    places = [slice(sum(sizes[:layer]), sum(sizes[: layer + 1])) for layer in layers]
+    K = blocks[0, 0].new_zeros(sum(sizes), sum(sizes))
+    for layer, other in list(blocks):
+        K[places[layer], places[other]] = blocks.pop((layer, other))
     return K
 
 
@@ -146,17 +147,19 @@ def _derivatives(
     curvatures = [root @ root.mT]
     hidden = range(len(signals.slopes))
     # W_{l+1} without its bias; the last layer's in contrasts
-    weights = [perceptron.weights[l + 1][:, : signals.slopes[l].shape[1]] for l in hidden]
+    weights = [
+        w[:, : s.shape[1]] for w, s in zip(perceptron.weights[1:], signals.slopes, strict=True)
+    ]
     if weights:
         weights[-1] = contrasts.T @ weights[-1]
     jacobians: dict[tuple[int, int], Tensor] = {}
-    for l in reversed(hidden):
-        slope, bend = signals.slopes[l], signals.bends[l]
-        step = weights[l] * slope[:, None, :]
-        for m in range(l + 2, len(weights) + 1):
-            jacobians[m, l] = jacobians[m, l + 1] @ step
-        jacobians[l + 1, l] = step
-        curvature, arriving = step.mT @ (curvatures[0] @ step), errors[0] @ weights[l]
+    for layer in reversed(hidden):
+        slope, bend = signals.slopes[layer], signals.bends[layer]
+        step = weights[layer] * slope[:, None, :]
+        for other in range(layer + 2, len(weights) + 1):
+            jacobians[other, layer] = jacobians[other, layer + 1] @ step
+        jacobians[layer + 1, layer] = step
+        curvature, arriving = step.mT @ (curvatures[0] @ step), errors[0] @ weights[layer]
         if bend is not None:
             curvature = curvature + torch.diag_embed(bend * arriving)
         curvatures.insert(0, curvature)
@@ -181,26 +184,26 @@ def _softmax_root(logits: Tensor) -> Tensor:
 
 
 class _FirstLayer:
-    """K_0m in common coordinates: per unit u, X^T [curved (x) a + delta (x) A] over live examples."""
+    """K_0m: per unit u, X^T [curved (x) a + delta (x) A] over the examples where u has a slope."""
 
     def __init__(self) -> None:
         self.sum: Tensor | None = None
         self.own = False
 
-    def add(self, d: _Derivatives, l: int, m: int) -> None:
-        x, a, self.own = d.inputs[0], d.inputs[m], m == 0
-        curved = d.curved(0, m)
+    def add(self, d: _Derivatives, layer: int, other: int) -> None:
+        x, a, self.own = d.inputs[0], d.inputs[other], other == 0
+        curved = d.curved(0, other)
         units, others = curved.shape[1:]
         if self.sum is None:
             self.sum = x.new_zeros(units, x.shape[1], others, a.shape[1])
-        sensitivity = None if self.own else d.sensitivity(0, m)
+        sensitivity = None if self.own else d.sensitivity(0, other)
         for u in range(units):
             first = u if self.own else 0  # of a symmetric block the upper half
             live = d.slopes[0][:, u].nonzero().squeeze(1) if d.slopes else slice(None)
             weighted = curved[live, u, first:, None] * a[live, None, :]
             if sensitivity is not None:
                 made = sensitivity[live, None, :, u]
-                weighted[:, :, : made.shape[2]] += d.errors[m][live, :, None] * made
+                weighted[:, :, : made.shape[2]] += d.errors[other][live, :, None] * made
             target = self.sum[u, :, first:]
             target += (x[live].T @ weighted.flatten(1)).view(target.shape)
 
@@ -221,8 +224,8 @@ class _Own:
         self.sum: Tensor | None = None
         self.shape = (0, 0)
 
-    def add(self, d: _Derivatives, l: int, m: int) -> None:
-        G, a = d.curvatures[l], d.inputs[l]
+    def add(self, d: _Derivatives, layer: int, other: int) -> None:
+        G, a = d.curvatures[layer], d.inputs[layer]
         self.shape = (G.shape[1], a.shape[1])
         u, v = (torch.triu_indices(n, n, device=a.device) for n in self.shape)
         left, right = G[:, u[0], u[1]], a[:, v[0]] * a[:, v[1]]
@@ -250,19 +253,20 @@ class _Cross:
         self.shape = (0, 0, 0, 0)
         self.adjacent = False
 
-    def add(self, d: _Derivatives, l: int, m: int) -> None:
-        curved, a, b = d.curved(l, m), d.inputs[l], d.inputs[m]
+    def add(self, d: _Derivatives, layer: int, other: int) -> None:
+        curved, a, b = d.curved(layer, other), d.inputs[layer], d.inputs[other]
         self.shape = (curved.shape[1], a.shape[1], curved.shape[2], b.shape[1])
         # Between adjacent layers A is diagonal: (b, n_l) instead of (b, n_{m-1}, n_l).
-        self.adjacent = m == l + 1
-        made = d.slopes[l] if self.adjacent else d.sensitivity(l, m)
+        self.adjacent = other == layer + 1
+        made = d.slopes[layer] if self.adjacent else d.sensitivity(layer, other)
         products = curved.flatten(1).T @ _outer(a, b)
-        bilinear = made.flatten(1).T @ _outer(a, d.errors[m])
+        bilinear = made.flatten(1).T @ _outer(a, d.errors[other])
         self.curved = products if self.curved is None else self.curved.add_(products)
         self.bilinear = bilinear if self.bilinear is None else self.bilinear.add_(bilinear)
 
     def block(self) -> Tensor:
-        assert self.curved is not None and self.bilinear is not None
+        assert self.curved is not None
+        assert self.bilinear is not None
         n, d, n_other, d_other = self.shape
         block = self.curved.view(n, n_other, d, d_other).permute(0, 2, 1, 3).contiguous()
         if self.adjacent:

@@ -90,7 +90,7 @@ _ACTIVATIONS = {nn.ReLU: _relu, nn.Tanh: _tanh}
 
 
 def as_perceptron(network: nn.Module, inputs: Tensor) -> Perceptron | None:
-    """The network as a perceptron, or None where it is none: [Flatten,] Linear, (phi, Linear) ..."""
+    """The network as a perceptron, or None: it is [Flatten,] Linear, then pairs of phi, Linear."""
     if type(network) is not nn.Sequential:
         return None
     layers = list(network)
@@ -140,13 +140,18 @@ class Reduction:
         return [sum(q.shape[1] for q in self.units), *(int(k.sum()) for k in self.kept)]
 
     def restrict_block(self, block: Tensor, layer: int, other: int) -> Tensor:
-        """T_l^T B T_m of a block in common coordinates."""
-        return self._restrict_rows(self._restrict_rows(block, layer).T, other).T
+        """T_l^T B T_m of a block in common coordinates, l <= m."""
+        block = self.restrict_rows(block, layer)
+        if other == 0:
+            return self.restrict_rows(block.T, other).T
+        kept = self.kept[other - 1].flatten()
+        return block if bool(kept.all()) else block.index_select(1, kept.nonzero().squeeze(1))
 
-    def _restrict_rows(self, block: Tensor, layer: int) -> Tensor:
+    def restrict_rows(self, block: Tensor, layer: int) -> Tensor:
+        """T_l^T B."""
         if layer > 0:
             kept = self.kept[layer - 1].flatten()
-            return block if bool(kept.all()) else block[kept]
+            return block if bool(kept.all()) else block.index_select(0, kept.nonzero().squeeze(1))
         pieces = block.unflatten(0, (len(self.units), -1))
         return torch.cat([q.T @ piece for q, piece in zip(self.units, pieces, strict=True)])
 
@@ -198,16 +203,13 @@ def reduce(
     preactivations = inputs @ perceptron.weights[0].T
     contrasts = contrast_basis(len(perceptron.weights[-1])).to(inputs)
     live_first, kept = _activity(perceptron, preactivations, micro_batch)
-    identity = torch.eye(span.shape[1]).to(inputs)
-    units = []
-    for live in live_first.T:
-        unit, unit_gaps = _orthonormal_span(coordinates[live])
-        units.append(identity if unit.shape[1] == len(identity) else unit)
-        gaps = (max(gaps[0], unit_gaps[0]), min(gaps[1], unit_gaps[1]))
+    units = [torch.eye(span.shape[1]).to(inputs)] * contrasts.shape[1]
     if kept:
         kept[-1] = kept[-1][:1].expand(contrasts.shape[1], -1)
-    else:
-        units = [identity] * contrasts.shape[1]
+        spans = [_orthonormal_span(coordinates[live]) for live in live_first.T]
+        units = [basis for basis, _ in spans]
+        dropped, smallest = zip(gaps, *(unit_gaps for _, unit_gaps in spans), strict=True)
+        gaps = (max(dropped), min(smallest))
     reduction = Reduction(span, contrasts, tuple(units), tuple(kept), perceptron.biased, gaps)
     return reduction, Batch(coordinates, preactivations, targets)
 
@@ -236,7 +238,7 @@ def _activity(
 
 
 def _orthonormal_span(rows: Tensor) -> tuple[Tensor, tuple[float, float]]:
-    """A basis (d, r) of the rows' span; the largest relative singular value left out, smallest kept."""
+    """A basis (d, r) of the rows' span; the largest relative singular value dropped, least kept."""
     if len(rows) == 0 or not bool(rows.any()):
         return rows.new_zeros(rows.shape[1], 0), (0.0, 1.0)
     if len(rows) < rows.shape[1]:

@@ -23,6 +23,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 # Bytes of graph per example, measured once per network (see `_graph_bytes_per_example`).
 _measured_bytes: WeakKeyDictionary[nn.Module, dict[torch.Size, float]] = WeakKeyDictionary()
 _PROBE_EXAMPLES = 8
+_BATCHED_EXAMPLES = 1024
 
 
 class HessianOperator:
@@ -188,11 +189,13 @@ class _GraphOperator:
         self.sizes = [p.numel() for p in self.parameters]
         self.shape = (sum(self.sizes), sum(self.sizes))
         self.dtype, self.device = self.parameters[0].dtype, self.parameters[0].device
-        # One backward pass for several vectors beats a loop on perceptrons, and loses two- to
-        # threefold on convolutions (on the CPU).
-        self.batched = not any(isinstance(m, nn.modules.conv._ConvNd) for m in network.modules())
+        sizes = [len(inputs) for inputs, _ in batches]
+        # One backward pass for several vectors beats a loop on perceptrons while what it holds
+        # stays in cache; on convolutions it loses two- to threefold (on the CPU).
+        convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in network.modules())
+        self.batched = not convolves and max(sizes, default=0) <= _BATCHED_EXAMPLES
         self.matvecs = 0
-        self.examples = sum(len(inputs) for inputs, _ in batches)
+        self.examples = sum(sizes)
         if self.examples == 0:
             raise ValueError("no examples to take the mean loss over")
         self._gradient: Sequence[Tensor] | None = None

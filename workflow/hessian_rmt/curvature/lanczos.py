@@ -167,8 +167,8 @@ class _Lanczos:
         rows = self._tensor(matrix.astype(np.float64).reshape(full_size, -1).T)
         if 2 * len(rows) >= self.capacity and self.capacity < self.size:
             raise ValueError(
-                f"start has {len(rows)} vectors, but fewer than half of the basis's {self.capacity} "
-                "can be used; give fewer, or a larger basis_size"
+                f"start has {len(rows)} vectors, but fewer than {self.capacity // 2}, half "
+                "of the basis, can be used; give fewer, or a larger basis_size"
             )
         return rows if self.isometry is None else self.isometry.restrict(rows)
 

@@ -1,179 +1,23 @@
-"""g(z) = int dmu(x) / (z - x),  F = 1/g,  h(z) = F(z) - z,  K(g(z)) = z,  R(y) = K(y) - 1/y.
+"""Semicircle (`geometry` (6)), Marchenko-Pastur (`geometry` (7), (8)) and Kesten-McKay
+(McKay 1981; Bauerschmidt, Huang, Yau 2019, which `universality` 3.3 cites).
 
-Laws of eigenvalues: semicircle (`geometry` (6)), Marchenko-Pastur (`geometry` (7), (8)) and
-Kesten-McKay (McKay 1981; Bauerschmidt, Huang, Yau 2019). With s = sqrt(z - l) sqrt(z - r), l and r
-the ends of the bulk, which is the branch s ~ z,
+With s = sqrt(z - l) sqrt(z - r), l and r the ends of the bulk, which is the branch s ~ z,
 
-    semicircle        g = 2 / (z + s)                          R = mean + variance y
-    Marchenko-Pastur  g = 2 / (z + variance (ratio - 1) + s)   R = variance / (1 - variance ratio y)
-    Kesten-McKay      h = -2 degree / (z + s)                  R = 2 degree y / (1 + sqrt(1 + 4y^2))
+    semicircle        g = 2 / (z - mean + s)                 R = mean + variance y
+    Marchenko-Pastur  g = 2 / (z + scale (ratio - 1) + s)    R = scale / (1 - scale ratio y)
+    Kesten-McKay      h = -2 degree / (z + s)                R = 2 degree y / (1 + sqrt(1 + 4 y^2))
 
-h maps the upper half plane into itself: free convolution is written in h. Outside the support g
-decreases strictly, so on every gap of the support K is a function; through the outer gap, which
-contains infinity, it has the pole 1/y. Densities end like square roots or their reciprocals, so
-with x = centre + half cos(theta) the measure is sum c_k cos(k theta) dtheta and converges fast.
+From F + R(g) = z follow h = -R(g), free of cancellation, and the logarithmic potential
+L = -log g + g R(g) - int_0^g R, in C+ with principal logarithms.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import dct
-from scipy.optimize.elementwise import find_root
 
-Array = NDArray[np.float64]
-Complex = NDArray[np.complex128]
-
-GAP_NODES = 24
-NEAR_ATOM = (1e-7, 1e-6, 1e-5, 1e-4)  # of a gap's length: where g is sampled next to its ends
-FEWEST_TERMS, MOST_TERMS, TAIL = 64, 4096, 1e-13
-
-
-class Gaps(NamedTuple):
-    """The complement of a support. Gap 0 contains infinity: it runs from `left`, the right end of
-    the support, through infinity to `right`. There g falls from `high` to `low`, infinite next to
-    an atom; K(y) = regular part + pole / y; `nodes` (gaps, n) are values y = g that resolve it."""
-
-    left: Array
-    right: Array
-    low: Array
-    high: Array
-    pole: Array
-    nodes: Array
-
-
-class Bands(NamedTuple):
-    """The absolutely continuous part: on band i, x = centre + half cos(theta), 0 < theta < pi, and
-    dmu = sum over k of coefficients[i, k] cos(k theta) dtheta."""
-
-    centre: Array
-    half: Array
-    coefficients: Array
-
-    @property
-    def mass(self) -> Array:
-        return np.pi * self.coefficients[:, 0]
-
-
-class Law(ABC):
-    """A compactly supported probability law on the real line; its atoms are isolated points."""
-
-    @property
-    @abstractmethod
-    def mean(self) -> float: ...
-
-    @property
-    @abstractmethod
-    def variance(self) -> float: ...
-
-    @property
-    @abstractmethod
-    def support(self) -> list[tuple[float, float]]:
-        """The intervals of the absolutely continuous part, ascending; atoms are listed apart."""
-
-    @property
-    def atoms(self) -> list[tuple[float, float]]:
-        """(position, mass) of every atom, ascending."""
-        return []
-
-    @abstractmethod
-    def density(self, x: ArrayLike) -> Array:
-        """The density of the absolutely continuous part at real `x`."""
-
-    @abstractmethod
-    def h_transform(self, z: Complex) -> tuple[Complex, Complex]:
-        """h(z) = 1/g(z) - z and h'(z) at complex `z` (n,) with Im z >= 0."""
-
-    @property
-    @abstractmethod
-    def gaps(self) -> Gaps: ...
-
-    @abstractmethod
-    def inverse(self, y: Array, gap: NDArray[np.intp]) -> tuple[Array, Array]:
-        """K(y) - pole / y and its derivative for real `y` (n,) in the gaps `gap` (n,)."""
-
-    @abstractmethod
-    def affine(self, scale: float, shift: float = 0.0) -> "Law":
-        """The law of scale x + shift for x from this law; scale is not zero."""
-
-    def stieltjes(self, z: ArrayLike) -> Complex:
-        """g(z) with the sign of Im g opposite to Im z; at real z inside the support g(z + i0)."""
-        points = np.asarray(z, complex)
-        below = points.imag < 0
-        flat = np.where(below, points.conj(), points).ravel()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            g = self._stieltjes_above(flat).reshape(points.shape)
-        return np.where(below, g.conj(), g)
-
-    def _stieltjes_above(self, z: Complex) -> Complex:
-        return 1 / (z + self.h_transform(z)[0])
-
-    def r_transform(self, y: ArrayLike) -> Array:
-        """R(y) for real `y` in the range of g outside the hull of the support, nan elsewhere."""
-        points = np.asarray(y, float)
-        inside = (points > self.gaps.low[0]) & (points < self.gaps.high[0])
-        values = np.full(points.shape, np.nan)
-        at = points[inside]
-        values[inside] = self.inverse(at, np.zeros(at.size, np.intp))[0]
-        return values
-
-    @cached_property
-    def bands(self) -> Bands:
-        return _bands(self.density, self.support)
-
-    def expect(self, function: Callable[[Array], Array]) -> float:
-        """int f dmu for a function f that is smooth on the support."""
-        centre, half, coefficients = self.bands
-        count = coefficients.shape[1]
-        cosines = np.cos((np.arange(count) + 0.5) * np.pi / count)
-        x = centre[:, None] + half[:, None] * cosines
-        values = dct(function(x), axis=1) / count  # int cos^2 = pi/2, and pi for k = 0
-        total = np.pi / 2 * np.sum(values * coefficients)
-        point = np.array(self.atoms).reshape(-1, 2)
-        return float(total + point[:, 1] @ function(point[:, 0]))
-
-    def cdf(self, x: ArrayLike) -> Array:
-        """mu((-infinity, x])."""
-        points = np.asarray(x, float)
-        total = np.zeros(points.shape)
-        for position, mass in self.atoms:
-            total += mass * (points >= position)
-        for centre, half, c in zip(*self.bands, strict=True):
-            cosine = np.clip((points - centre) / half, -1, 1)
-            total += _band_cdf(np.arccos(cosine), c)
-        return np.clip(total, 0, 1)
-
-    def quantile(self, q: ArrayLike) -> Array:
-        """The smallest x with cdf(x) >= q, for q in [0, 1]."""
-        levels = np.asarray(q, float)
-        if not np.all((levels >= 0) & (levels <= 1)):
-            raise ValueError("quantile: every level must lie in [0, 1]")
-        bands = self.bands
-        ends = bands.centre + bands.half
-        point = np.array(self.atoms).reshape(-1, 2)
-        order = np.argsort(np.r_[ends, point[:, 0]])
-        above = np.cumsum(np.r_[bands.mass, point[:, 1]][order])
-        above /= above[-1]
-        piece = np.minimum(np.searchsorted(above, levels), len(above) - 1)
-        result = np.empty(levels.shape)
-        for i in np.unique(piece):
-            here, part = piece == i, order[i]
-            if part >= len(ends):
-                result[here] = point[part - len(ends), 0]
-                continue
-            below = above[i - 1] if i else 0.0
-            fraction = np.clip((levels[here] - below) / (above[i] - below), 0, 1)
-            theta = _band_quantile(fraction, bands.coefficients[part])
-            result[here] = bands.centre[part] + bands.half[part] * np.cos(theta)
-        return result
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """`n` independent draws, by inversion."""
-        return self.quantile(rng.random(n))
+from hessian_rmt.rmt.law import Array, Complex, Gaps, Law, gap_points, outer_points, sampled
 
 
 @dataclass(frozen=True)
@@ -216,6 +60,10 @@ class Semicircle(Law):
 
     def inverse(self, y: Array, gap: NDArray[np.intp]) -> tuple[Array, Array]:
         return self.mean + self.variance * y, np.full(y.shape, self.variance)
+
+    def _log_potential_above(self, z: Complex) -> Complex:
+        g = self._stieltjes_above(z)
+        return _minus_log(g) + self.variance * g**2 / 2
 
     def affine(self, scale: float, shift: float = 0.0) -> "Semicircle":
         return Semicircle(scale**2 * self.variance, scale * self.mean + shift)
@@ -276,15 +124,14 @@ class MarchenkoPastur(Law):
         y_left = 1 / (self.scale * root * (root - 1)) if root != 1 else -np.inf
         if root <= 1:
             return _outer_gap(self, y_left, y_right)
-        outer, nodes = _outer_nodes(self, 0.0, right), _gap_points(0.0, left)
-        inner = self.stieltjes(nodes).real
+        points = np.stack([outer_points(0.0, right), gap_points(0.0, left)])
         return Gaps(
             np.array([right, 0.0]),
             np.array([0.0, left]),
             np.array([-np.inf, y_left]),
             np.array([y_right, np.inf]),
             np.array([1.0, 0.0]),
-            np.stack([outer, inner]),
+            *sampled(self, points),
         )
 
     def inverse(self, y: Array, gap: NDArray[np.intp]) -> tuple[Array, Array]:
@@ -294,6 +141,12 @@ class MarchenkoPastur(Law):
         regular[inner] += 1 / y[inner]
         slope[inner] -= 1 / y[inner] ** 2
         return regular, slope
+
+    def _log_potential_above(self, z: Complex) -> Complex:
+        g = self._stieltjes_above(z)
+        w = 1 - self.scale * self.ratio * g
+        log_w = np.log(np.abs(w)) + 1j * np.abs(np.angle(w))  # w is in the upper half plane
+        return _minus_log(g) + self.scale * g / w + log_w / self.ratio
 
     def affine(self, scale: float, shift: float = 0.0) -> Law:
         if scale > 0 and shift == 0:
@@ -351,6 +204,11 @@ class KestenMcKay(Law):
         root = np.hypot(1, 2 * y)
         return 2 * self.degree * y / (1 + root), 2 * self.degree / (root * (1 + root))
 
+    def _log_potential_above(self, z: Complex) -> Complex:
+        h, _ = self.h_transform(z)
+        g = 1 / (z + h)
+        return _minus_log(g) + self.degree / 2 * np.log(1 - g * h / self.degree)
+
     def affine(self, scale: float, shift: float = 0.0) -> Law:
         return Affine(self, scale, shift)
 
@@ -403,9 +261,9 @@ class Affine(Law):
 
     @cached_property
     def gaps(self) -> Gaps:
-        left, right, low, high, pole, nodes = self.law.gaps
+        left, right, low, high, pole, nodes, least = self.law.gaps
         if self.scale < 0:
-            left, right, low, high = right, left, high, low
+            left, right, low, high, nodes = right, left, high, low, nodes[:, ::-1]
         return Gaps(
             self.scale * left + self.shift,
             self.scale * right + self.shift,
@@ -413,11 +271,19 @@ class Affine(Law):
             high / self.scale,
             pole,
             nodes / self.scale,
+            least,
         )
 
     def inverse(self, y: Array, gap: NDArray[np.intp]) -> tuple[Array, Array]:
         regular, slope = self.law.inverse(self.scale * y, gap)
         return self.shift + self.scale * regular, self.scale**2 * slope
+
+    def _log_potential_above(self, z: Complex) -> Complex:
+        at = (z - self.shift) / self.scale
+        if self.scale > 0:
+            return self.law._log_potential_above(at) + np.log(self.scale)
+        mirrored = self.law._log_potential_above(at.conj()).conj()
+        return mirrored + np.log(-self.scale) + 1j * np.pi
 
     def affine(self, scale: float, shift: float = 0.0) -> Law:
         return Affine(self.law, scale * self.scale, scale * self.shift + shift)
@@ -427,8 +293,13 @@ class Affine(Law):
 
 
 def _s(z: Complex, left: float, right: float) -> Complex:
-    """sqrt((z - left)(z - right)), the branch like z at infinity; at real z the limit from above."""
+    """sqrt((z - left)(z - right)) like z at infinity; at real z the limit from above."""
     return np.sqrt(z - left) * np.sqrt(z - right)
+
+
+def _minus_log(g: Complex) -> Complex:
+    """-log g on the closed lower half plane: its imaginary part lies in [0, pi]."""
+    return -np.log(np.abs(g)) + 1j * np.abs(np.angle(g))
 
 
 def _root(x: ArrayLike, left: float, right: float) -> Array:
@@ -436,75 +307,8 @@ def _root(x: ArrayLike, left: float, right: float) -> Array:
     return np.sqrt(np.maximum((x - left) * (right - x), 0))
 
 
-def _gap_points(left: float | Array, right: float | Array) -> Array:
-    """GAP_NODES points between `left` and `right`, dense at the ends; a new last axis."""
-    inner = GAP_NODES - 2 * len(NEAR_ATOM)
-    cosine = (1 - np.cos((np.arange(inner) + 0.5) * np.pi / inner)) / 2
-    t = np.concatenate([NEAR_ATOM, cosine, 1 - np.array(NEAR_ATOM)[::-1]])
-    left, right = np.asarray(left)[..., None], np.asarray(right)[..., None]
-    return left + t * (right - left)
-
-
-def _outer_nodes(law: Law, left: float, right: float) -> Array:
-    """Values of g beyond both ends of the support [left, right]."""
-    t = _gap_points(0.0, 1.0)
-    far = (right - left) * (t / (1 - t))[::2]
-    points = np.concatenate([left - far, right + far])
-    return np.sort(law.stieltjes(points).real)
-
-
 def _outer_gap(law: Law, low: float, high: float) -> Gaps:
     """The gaps of a law on one interval; g is `low` and `high` at its left and right end."""
     left, right = law.support[0]
-    nodes = _outer_nodes(law, left, right)[None]
     ends = (np.array([value]) for value in (right, left, low, high, 1.0))
-    return Gaps(*ends, nodes)
-
-
-def _bands(density: Callable[[Array], Array], support: list[tuple[float, float]]) -> Bands:
-    """Cosine coefficients of every band, doubled in number until the last are round-off."""
-    ends = np.array(support, float).reshape(-1, 2)
-    centre, half = ends.mean(1), (ends[:, 1] - ends[:, 0]) / 2
-    solved: dict[int, Array] = {}
-    left, count = np.arange(len(ends)), FEWEST_TERMS
-    while left.size:
-        theta = (np.arange(count) + 0.5) * np.pi / count
-        x = centre[left, None] + half[left, None] * np.cos(theta)
-        weights = density(x.ravel()).reshape(x.shape) * half[left, None] * np.sin(theta)
-        c = dct(weights, axis=1) / count
-        c[:, 0] /= 2
-        tail = np.abs(c[:, -count // 8 :]).max(1)
-        done = (tail <= TAIL * np.abs(c).max(1)) | (count >= MOST_TERMS)
-        solved.update(zip(left[done].tolist(), c[done], strict=True))
-        left, count = left[~done], 2 * count
-    most = max((len(c) for c in solved.values()), default=1)
-    coefficients = np.zeros((len(ends), most))
-    for i, c in solved.items():
-        coefficients[i, : len(c)] = c
-    return Bands(centre, half, coefficients)
-
-
-def _band_cdf(theta: Array, c: Array) -> Array:
-    """int over (theta, pi) of sum c_k cos(k t) dt, by Clenshaw's recurrence for the sines."""
-    top = len(c) - 1
-    while top and abs(c[top]) <= 1e-17 * abs(c[0]):
-        top -= 1
-    double_cosine, now, before = 2 * np.cos(theta), np.zeros_like(theta), np.zeros_like(theta)
-    for k in range(top, 0, -1):
-        now, before = c[k] / k + double_cosine * now - before, now
-    return c[0] * (np.pi - theta) - np.sin(theta) * now
-
-
-def _band_quantile(fraction: Array, c: Array) -> Array:
-    """The theta above which (towards pi) lies `fraction` of the band's mass."""
-    grid = np.linspace(0, np.pi, 2 * len(c) + 1)[::-1]
-    mass = np.pi * c[0]
-    table = np.maximum.accumulate(_band_cdf(grid, c) / mass)
-    table[0], table[-1] = 0, 1
-    at = np.clip(np.searchsorted(table, fraction), 1, len(grid) - 1)
-    root = find_root(
-        lambda theta, level: _band_cdf(theta, c) / mass - level,
-        (grid[at], grid[at - 1]),
-        args=(fraction,),
-    )
-    return np.where(root.success, root.x, grid[at])
+    return Gaps(*ends, *sampled(law, outer_points(left, right)[None]))
