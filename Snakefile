@@ -12,6 +12,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/outliers.smk"
+include: "workflow/rules/exact.smk"
+include: "workflow/rules/spacings.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -22,8 +24,14 @@ rule all:
     default_target: True
     input:
         figures_of("universality"),
+        figures_of("applicability"),
 
 
 rule universality:
     input:
         figures_of("universality"),
+
+
+rule applicability:
+    input:
+        figures_of("applicability"),

@@ -34,6 +34,10 @@ wildcard_constraints:
     scale=SCALE,
     run="|".join(config["runs"]),
     epoch=r"\d{3}",
+    part="train|test",
+    path="batches|plain",
+    first=r"\d{4}",
+    last=r"\d{4}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -103,7 +107,7 @@ def figures_of(paper):
         rows = settings.get("rows", [])
         of_figure = settings.get("runs", []) + [row["run"] for row in rows]
         each_run = [f"{figure}-{run}" for run in of_figure]
-        names += each_run if figure == "atlas" else [figure]
+        names += each_run if figure in ("atlas", "figS") else [figure]
         runs.update(of_figure)
     figures = [
         f"{RESULTS}/figures/{paper}/{name}.{suffix}"
@@ -180,6 +184,51 @@ def units_of_run(wildcards):
     return [f"{folder}/{unit}.h5" for unit in dict.fromkeys(units)]
 
 
+# Exact spectra ------------------------------------------------------------------------------------
+
+
+def exact_settings(wildcards):
+    settings = run_settings(
+        config, wildcards.run, "dataset", "network", "training", "compute", "exact"
+    )
+    return settings | {"exact": {"batch_size": settings["exact"]["batch_size"]}}
+
+
+def exact_memory_mb(wildcards):
+    """Declared to Snakemake, and the limit beyond which the exact path refuses."""
+    return config["runs"][wildcards.run]["exact"]["memory_mb"]
+
+
+def checkpoint_of_epoch(wildcards):
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{wildcards.epoch}.pt"
+
+
+def batch_files(run, epoch, part, path, batches):
+    """The files that hold the first `batches` batches, in jobs of `batches_per_job`."""
+    per_job = config["runs"][run]["exact"]["batches_per_job"]
+    folder = f"{RESULTS}/exact/{run}/epoch-{epoch:03d}/{part}"
+    starts = range(0, batches, per_job)
+    ends = [min(start + per_job, batches) - 1 for start in starts]
+    return [
+        f"{folder}/{path}-{start:04d}-{end:04d}.h5" for start, end in zip(starts, ends)
+    ]
+
+
+def reduced_spectra(wildcards):
+    w, batches = wildcards, config["runs"][wildcards.run]["exact"]["batches"]
+    return batch_files(w.run, int(w.epoch), w.part, "batches", batches)
+
+
+def plain_spectra(wildcards):
+    w, batches = wildcards, config["runs"][wildcards.run]["exact"]["plain_batches"]
+    return batch_files(w.run, int(w.epoch), w.part, "plain", batches)
+
+
+def local_statistics_file(row):
+    folder = f"{RESULTS}/statistics/applicability/local"
+    return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}/{row['part']}.h5"
+
+
 # Figures ------------------------------------------------------------------------------------------
 
 
@@ -223,3 +272,44 @@ def atlas_fits(wildcards):
 def atlas_outliers(wildcards):
     k = config["runs"][wildcards.run]["curvature"]["outliers"]
     return list(range(1, k + 1))
+
+
+APPLICABILITY = config["figures"].get("applicability", {})
+NO_ROWS = {"rows": []}
+
+
+def labelled_cells(rows):
+    return [
+        f"{label_of(row['run'])}\nepoch {row['epoch']}, {row['part']}" for row in rows
+    ]
+
+
+def density_files(rows):
+    return [
+        batch_files(
+            row["run"],
+            row["epoch"],
+            row["part"],
+            "batches",
+            config["runs"][row["run"]]["exact"]["batches"],
+        )
+        for row in rows
+    ]
+
+
+def grid_rows(wildcards):
+    """The supplement's cells of a run: initial and trained, train and test."""
+    epochs = config["runs"][wildcards.run]["checkpoints"]
+    return [
+        {"run": wildcards.run, "epoch": epoch, "part": part}
+        for epoch in dict.fromkeys([epochs[0], epochs[-1]])
+        for part in ("train", "test")
+    ]
+
+
+def grid_statistics(wildcards):
+    return [local_statistics_file(row) for row in grid_rows(wildcards)]
+
+
+def grid_labels(wildcards):
+    return labelled_cells(grid_rows(wildcards))

@@ -53,3 +53,69 @@ rule universality_atlas:
         outliers=atlas_outliers,
     script:
         "../scripts/universality_outliers.py"
+
+
+rule applicability_fig1:
+    input:
+        spectra=sum(density_files(APPLICABILITY.get("fig1", NO_ROWS)["rows"]), []),
+        library=library("applicability_fig1.py"),
+    output:
+        **figure_files("applicability", "fig1"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        files=density_files(APPLICABILITY.get("fig1", NO_ROWS)["rows"]),
+        labels=labelled_cells(APPLICABILITY.get("fig1", NO_ROWS)["rows"]),
+        seed=config["seed"],
+    script:
+        "../scripts/applicability_fig1.py"
+
+
+rule applicability_fig2:
+    input:
+        library=library("applicability_fig2.py"),
+    output:
+        **figure_files("applicability", "fig2"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig2.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/applicability_fig2.py"
+
+
+rule applicability_fig4:
+    input:
+        statistics=[
+            local_statistics_file(row)
+            for row in APPLICABILITY.get("fig4", NO_ROWS)["rows"]
+        ],
+        library=library("applicability_local.py"),
+    output:
+        **figure_files("applicability", "fig4"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig4.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=labelled_cells(APPLICABILITY.get("fig4", NO_ROWS)["rows"]),
+    script:
+        "../scripts/applicability_local.py"
+
+
+rule applicability_figS:
+    input:
+        statistics=grid_statistics,
+        library=library("applicability_local.py"),
+    output:
+        **figure_files("applicability", "figS-{run}"),
+    log:
+        "results/{scale}/logs/figures/applicability/figS-{run}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=grid_labels,
+    script:
+        "../scripts/applicability_local.py"

@@ -5,6 +5,29 @@ from typing import TYPE_CHECKING
 from hessian_rmt._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hessian_rmt.rmt.discrete_laws import Atoms, Empirical
+    from hessian_rmt.rmt.ensembles import (
+        ENSEMBLES,
+        Ensemble,
+        gamma_wigner,
+        gaussian_process_hessian,
+        gaussian_process_law,
+        goe,
+        haar_orthogonal,
+        regular_graph,
+        rotated,
+        uniform_wigner,
+        uniform_wishart,
+        wishart,
+    )
+    from hessian_rmt.rmt.free_convolution import (
+        FreeSum,
+        Subordination,
+        free_additive_convolution,
+        product_wishart,
+    )
+    from hessian_rmt.rmt.law import Law
+    from hessian_rmt.rmt.laws import Affine, KestenMcKay, MarchenkoPastur, Semicircle
     from hessian_rmt.rmt.local_laws import (
         LocalLaw,
         bounded_poisson_ratio,
@@ -28,6 +51,7 @@ if TYPE_CHECKING:
         spacing_agreement,
     )
     from hessian_rmt.rmt.outlier_model import OutlierFit, fit_outliers, outlier_model
+    from hessian_rmt.rmt.potentials import Potential
     from hessian_rmt.rmt.spacings import (
         Unfolding,
         count_ties,
@@ -40,39 +64,95 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ENSEMBLES",
+    "Affine",
     "Agreement",
+    "Atoms",
+    "Empirical",
+    "Ensemble",
+    "FreeSum",
+    "KestenMcKay",
+    "Law",
     "LocalLaw",
+    "MarchenkoPastur",
     "MeanRatio",
     "OutlierFit",
+    "Potential",
     "RatioAgreement",
+    "Semicircle",
+    "Subordination",
     "Unfolding",
     "bounded_poisson_ratio",
     "bounded_ratio_surmise",
     "count_ties",
     "delta3",
     "fit_outliers",
+    "free_additive_convolution",
+    "gamma_wigner",
+    "gaussian_process_hessian",
+    "gaussian_process_law",
+    "goe",
     "goe_delta3",
     "goe_eigenvalues",
     "goe_number_variance",
     "goe_spacing",
+    "haar_orthogonal",
     "matched_goe",
     "mean_bounded_ratio",
     "number_variance",
     "outlier_model",
     "poisson_ratio",
     "poisson_spacing",
+    "product_wishart",
     "ratio_agreement",
     "ratio_surmise",
+    "regular_graph",
+    "rotated",
     "smooth_staircase",
     "spacing_agreement",
     "spacing_ratios",
     "unfold",
     "unfold_smooth",
+    "uniform_wigner",
+    "uniform_wishart",
     "wigner_surmise",
+    "wishart",
 ]
 __getattr__ = lazy_exports(
     __name__,
     {
+        "discrete_laws": (
+            "Atoms",
+            "Empirical",
+        ),
+        "ensembles": (
+            "ENSEMBLES",
+            "Ensemble",
+            "gamma_wigner",
+            "gaussian_process_hessian",
+            "gaussian_process_law",
+            "goe",
+            "haar_orthogonal",
+            "regular_graph",
+            "rotated",
+            "uniform_wigner",
+            "uniform_wishart",
+            "wishart",
+        ),
+        "free_convolution": (
+            "FreeSum",
+            "Subordination",
+            "free_additive_convolution",
+            "product_wishart",
+        ),
+        "law": ("Law",),
+        "laws": (
+            "Affine",
+            "KestenMcKay",
+            "MarchenkoPastur",
+            "Semicircle",
+        ),
+        "potentials": ("Potential",),
         "local_laws": (
             "LocalLaw",
             "bounded_poisson_ratio",

@@ -27,8 +27,8 @@ class Semicircle(Law):
     `geometry` (6) calls sqrt(variance) sigma; the GOE of `universality` 3.3 has variance 1/2.
     """
 
-    variance: float = 1.0  # type: ignore[assignment]
-    mean: float = 0.0  # type: ignore[assignment]
+    variance: float = 1.0
+    mean: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.variance > 0:
@@ -51,7 +51,7 @@ class Semicircle(Law):
 
     def h_transform(self, z: Complex) -> tuple[Complex, Complex]:
         s = _s(z, *self.support[0])
-        g = 2 / (z - self.mean + s)
+        g: Complex = 2 / (z - self.mean + s)
         return -self.mean - self.variance * g, self.variance * g / s
 
     @cached_property
@@ -112,9 +112,12 @@ class MarchenkoPastur(Law):
         sum_, difference = z + (jump - self.scale) + s, z + (jump - self.scale) - s
         # their product is 4 jump z: next to the atom the first loses its digits
         with np.errstate(divide="ignore", invalid="ignore"):
-            g = np.where(abs(sum_) >= abs(difference), 2 / sum_, difference / (2 * jump * z))
+            g: Complex = np.where(
+                abs(sum_) >= abs(difference), 2 / sum_, difference / (2 * jump * z)
+            )
             w = 1 - jump * g
-            return -self.scale / w, self.scale * jump * g / (s * w)
+            h: Complex = -self.scale / w
+            return h, self.scale * jump * g / (s * w)
 
     @cached_property
     def gaps(self) -> Gaps:
@@ -310,5 +313,6 @@ def _root(x: ArrayLike, left: float, right: float) -> Array:
 def _outer_gap(law: Law, low: float, high: float) -> Gaps:
     """The gaps of a law on one interval; g is `low` and `high` at its left and right end."""
     left, right = law.support[0]
-    ends = (np.array([value]) for value in (right, left, low, high, 1.0))
-    return Gaps(*ends, *sampled(law, outer_points(left, right)[None]))
+    points = outer_points(left, right)[None]
+    ends = np.array([[right], [left], [low], [high], [1.0]])
+    return Gaps(ends[0], ends[1], ends[2], ends[3], ends[4], *sampled(law, points))

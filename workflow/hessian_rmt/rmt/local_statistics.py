@@ -1,0 +1,112 @@
+"""Local statistics of exact spectra in three arms: signal, the paper's cut, round-off.
+
+`applicability` section 6 keeps every eigenvalue beyond 1e-20. Of a plain P x P eigensolve that is
+mostly round-off on exact zeros. So: the *signal* arm holds what lies above the floor, of reduced
+Hessians; the *cut* arm what the paper keeps, of plain ones; the *round_off* arm the part of the cut
+that lies below the floor, the control. For ratios, positive and negative eigenvalues are separate
+spectra, since the density jumps by orders of magnitude at zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hessian_rmt.rmt.local_tests import mean_bounded_ratio, ratio_agreement, spacing_agreement
+from hessian_rmt.rmt.spacings import spacing_ratios, unfold
+
+PAPER_CUT = 1e-20
+ARMS = ("signal", "cut", "round_off")
+SIGNAL = 2  # code of `curvature.exact_batches.KINDS`
+FEWEST_MATRICES = 6  # for unfolding by a pool; fewer give spacings in steps too coarse to show
+SUMMARY_COLUMNS = (
+    "run",
+    "epoch",
+    "part",
+    "arm",
+    "matrices",
+    "eigenvalues",
+    "mean_bounded_ratio",
+    "low",
+    "high",
+    "z_goe",
+    "z_poisson",
+    "ratio_distance",
+    "ratio_p_value",
+    "mean_ratio_p_value",
+    "spacing_distance",
+    "spacing_p_value",
+    "round_off_share",
+)
+
+Spectra = Mapping[str, np.ndarray]
+
+
+def local_statistics(
+    reduced: Sequence[Spectra], plain: Sequence[Spectra], *, replicates: int, seed: int
+) -> dict[str, Any]:
+    """Spacings, ratios and their tests for each arm that there is data for, flat for HDF5.
+
+    reduced, plain: tables of `curvature.exact_batches` with and without reduction. Returns, for
+    each arm A: A/ratios, A/spacings (empty where there are too few matrices), A/matrices,
+    A/eigenvalues (counts) and A/{the last ten of `SUMMARY_COLUMNS`}; round_off_share is the share
+    of round-off among what the paper's cut keeps (claim A6), in the arm cut.
+    """
+    statistics: dict[str, Any] = {}
+    for arm, matrices in _arms(reduced, plain).items():
+        sides = [side for values in matrices for side in (values[values < 0], values[values > 0])]
+        sides = [side for side in sides if len(side) >= 10]
+        mean = mean_bounded_ratio(sides)
+        ratios = ratio_agreement(sides, replicates=replicates, seed=seed)
+        values: dict[str, Any] = {
+            "matrices": len(matrices),
+            "eigenvalues": sum(map(len, matrices)),
+            "ratios": np.concatenate([spacing_ratios(side) for side in sides]),
+            "spacings": np.empty(0),
+            "mean_bounded_ratio": mean.mean,
+            "low": mean.interval[0],
+            "high": mean.interval[1],
+            "z_goe": mean.z_goe,
+            "z_poisson": mean.z_poisson,
+            "ratio_distance": ratios.distance.statistic,
+            "ratio_p_value": ratios.distance.p_value,
+            "mean_ratio_p_value": ratios.mean.p_value,
+            "spacing_distance": np.nan,
+            "spacing_p_value": np.nan,
+            "round_off_share": _round_off_share(plain) if arm == "cut" else np.nan,
+        }
+        if len(matrices) >= FEWEST_MATRICES:
+            agreement = spacing_agreement(matrices, replicates=replicates, seed=seed)
+            values["spacings"] = unfold(matrices, seed=seed).spacings
+            values["spacing_distance"] = agreement.statistic
+            values["spacing_p_value"] = agreement.p_value
+        statistics |= {f"{arm}/{name}": value for name, value in values.items()}
+    return statistics
+
+
+def summary_rows(run: str, epoch: int, part: str, statistics: Mapping[str, Any]) -> list[list[Any]]:
+    """A row of `SUMMARY_COLUMNS` per arm."""
+    return [
+        [run, epoch, part, arm, *(statistics[f"{arm}/{name}"] for name in SUMMARY_COLUMNS[4:])]
+        for arm in ARMS
+        if f"{arm}/ratios" in statistics
+    ]
+
+
+def _arms(reduced: Sequence[Spectra], plain: Sequence[Spectra]) -> dict[str, list[np.ndarray]]:
+    def rows(tables: Sequence[Spectra]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [pair for t in tables for pair in zip(t["eigenvalues"], t["kind"], strict=True)]
+
+    arms = {"signal": [values[kind == SIGNAL] for values, kind in rows(reduced)]}
+    if plain:
+        arms["cut"] = [values[np.abs(values) > PAPER_CUT] for values, _ in rows(plain)]
+        arms["round_off"] = [
+            values[(np.abs(values) > PAPER_CUT) & (kind != SIGNAL)] for values, kind in rows(plain)
+        ]
+    return arms
+
+
+def _round_off_share(plain: Sequence[Spectra]) -> float:
+    kept = [(np.abs(t["eigenvalues"]) > PAPER_CUT) for t in plain]
+    noise = [mask & (t["kind"] != SIGNAL) for mask, t in zip(kept, plain, strict=True)]
+    return sum(int(mask.sum()) for mask in noise) / sum(int(mask.sum()) for mask in kept)
