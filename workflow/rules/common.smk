@@ -280,7 +280,7 @@ NO_ROWS = {"rows": []}
 
 def labelled_cells(rows):
     return [
-        f"{label_of(row['run'])}\nepoch {row['epoch']}, {row['part']}" for row in rows
+        f"{label_of(row['run'])}, epoch {row['epoch']}, {row['part']}" for row in rows
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from hessian_rmt.rmt.local_statistics import ARMS
 Files = dict[str, str | Path]
 
 # What is plotted of spacings and ratios; the statistics use all of both
-LARGEST_SPACING, LARGEST_RATIO = 4.0, 10.0
-ARM_LABELS = {"signal": "signal only", "cut": "paper's cut, 1e-20", "round_off": "round-off only"}
+LARGEST = {"spacings": 4.0, "ratios": 10.0}
+ARM_LABELS = {"signal": "signal", "cut": "cut at 1e-20", "round_off": "round-off"}
 ARM_COLORS = {"signal": BLUE, "cut": ORANGE, "round_off": VERMILION}
 HISTOGRAM_COLUMNS = ("panel", "data", "arm", "quantity", "low", "high", "density", "count")
 
@@ -52,7 +53,7 @@ def draw_density(panels: Mapping[str, tuple[str, np.ndarray, int]], files: Files
         density = counts / (total * np.diff(edges))
         ax.stairs(density, edges, fill=True, color=BLUE)
         ax.set_yscale("log")
-        ax.set_title(title)
+        ax.set_title(title.replace(", ", ",\n", 1))
         ax.set_xlabel(r"eigenvalue $\lambda$")
         rows += [
             [title, data, "signal and zeros", "eigenvalue", low, high, value, int(count)]
@@ -65,7 +66,7 @@ def draw_density(panels: Mapping[str, tuple[str, np.ndarray, int]], files: Files
 def draw_surmise(files: Files) -> None:
     """The Wigner surmise, the exact spacing law of the GOE, and their difference."""
     figure, axes = new_figure(1, 2, panel=(2.8, 2.1))
-    s = np.linspace(0, LARGEST_SPACING, 401)
+    s = np.linspace(0, LARGEST["spacings"], 401)
     laws = (("exact GOE", goe_spacing, BLUE), ("Wigner surmise", wigner_surmise, VERMILION))
     for (name, law, color), style in zip(laws, ("-", "--"), strict=True):
         axes[0, 0].plot(s, law.density(s), style, color=color, label=name)
@@ -86,69 +87,67 @@ def draw_surmise(files: Files) -> None:
 
 def draw_local(cells: Sequence[Cell], files: Files) -> None:
     """Unfolded spacings and ratios of each cell (a row), every arm it has, beside the laws."""
-    figure, axes = new_figure(len(cells), 2, panel=(3.0, 1.9))
-    for cell, (spacings, ratios) in zip(cells, axes, strict=True):
-        _histograms(spacings, cell, "spacings", LARGEST_SPACING, 40)
-        _histograms(ratios, cell, "ratios", LARGEST_RATIO, 60)
-        x = np.linspace(0, LARGEST_SPACING, 201)
-        spacings.plot(x, goe_spacing.density(x), color="k", lw=0.9, label="GOE")
-        spacings.plot(x, poisson_spacing.density(x), ":", color="0.5", lw=0.9, label="Poisson")
-        x = np.linspace(0, LARGEST_RATIO, 401)
-        ratios.plot(x, ratio_surmise.density(x), color="k", lw=0.9, label="GOE surmise")
-        ratios.plot(x, poisson_ratio.density(x), ":", color="0.5", lw=0.9, label="Poisson")
-        spacings.set_ylabel(f"{cell.label}\ndensity")
-        for ax in (spacings, ratios):
-            ax.legend(loc="upper right")
-    for ax, label in zip(axes[-1], ("unfolded spacing $s$", "spacing ratio $r$"), strict=True):
-        ax.set_xlabel(label)
+    figure, axes = new_figure(len(cells), 2, panel=(3.2, 2.2))
+    laws = {
+        "spacings": (goe_spacing, poisson_spacing, "GOE", "unfolded spacing $s$"),
+        "ratios": (ratio_surmise, poisson_ratio, "GOE surmise", "spacing ratio $r$"),
+    }
+    for cell, row in zip(cells, axes, strict=True):
+        row[0].set_title(cell.label, loc="left")
+        row[0].set_ylabel("density")
+        for (quantity, (goe, poisson, name, xlabel)), ax in zip(laws.items(), row, strict=True):
+            for arm in ARMS:
+                _draw_histogram(ax, cell, arm, quantity)
+            x = np.linspace(0, LARGEST[quantity], 401)
+            ax.plot(x, goe.density(x), color="k", lw=0.9, label=name)
+            ax.plot(x, poisson.density(x), ":", color="0.5", lw=0.9, label="Poisson")
+            ax.set_xlabel(xlabel)
+            title = r"mean of min$(r, 1/r)$" if quantity == "ratios" else None
+            ax.legend(loc="upper right", title=title, title_fontsize=7)
     save_figure(figure, files, HISTOGRAM_COLUMNS, _histogram_rows(cells))
 
 
-def _histograms(ax: Any, cell: Cell, quantity: str, largest: float, bins: int) -> None:
-    for arm in ARMS:
-        histogram = _histogram(cell, arm, quantity, largest, bins)
-        if histogram is None:
-            continue
-        edges, density, _ = histogram
-        label = ARM_LABELS[arm]
-        if quantity == "ratios":
-            mean = cell.statistics[f"{arm}/mean_bounded_ratio"]
-            error = (cell.statistics[f"{arm}/high"] - cell.statistics[f"{arm}/low"]) / 2
-            label += rf": $\langle \tilde r \rangle$ = {mean:.4f} $\pm$ {error:.4f}"
-        else:
-            label += f", p = {cell.statistics[f'{arm}/spacing_p_value']:.2f}"
-        filled = arm == "signal"
-        ax.stairs(
-            density,
-            edges,
-            fill=filled,
-            color=ARM_COLORS[arm],
-            alpha=0.45 if filled else 1,
-            label=label,
+def _draw_histogram(ax: Any, cell: Cell, arm: str, quantity: str) -> None:
+    histogram = _histogram(cell, arm, quantity)
+    if histogram is None:
+        return
+    edges, density, _ = histogram
+    if quantity == "ratios":
+        mean, low, high = (
+            cell.statistics[f"{arm}/{name}"] for name in ("mean_bounded_ratio", "low", "high")
         )
+        label = f"{ARM_LABELS[arm]}: {mean:.4f} $\\pm$ {(high - low) / 2:.4f}"
+    else:
+        label = f"{ARM_LABELS[arm]}: p = {cell.statistics[f'{arm}/spacing_p_value']:.2f}"
+    filled = arm == "signal"
+    color, alpha = ARM_COLORS[arm], 0.45 if filled else 1.0
+    ax.stairs(density, edges, fill=filled, color=color, alpha=alpha, label=label)
 
 
 def _histogram(
-    cell: Cell, arm: str, quantity: str, largest: float, bins: int
+    cell: Cell, arm: str, quantity: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Edges, density and counts up to `largest`; what lies beyond counts in the total."""
+    """Edges, density and counts up to `LARGEST`; what lies beyond counts in the total."""
     values = cell.statistics.get(f"{arm}/{quantity}")
     if values is None or not len(values):
         return None
-    counts, edges = np.histogram(values, np.linspace(0, largest, bins + 1))
+    if quantity == "spacings":  # multiples of a step: bins hold whole numbers of them
+        step = float(cell.statistics[f"{arm}/spacing_step"])
+        width = step * np.ceil(0.1 / step)
+        edges = np.arange(-0.5 * step, LARGEST[quantity] + width, width)
+    else:
+        edges = np.linspace(0, LARGEST[quantity], 61)
+    counts, _ = np.histogram(values, edges)
     return edges, counts / (len(values) * np.diff(edges)), counts
 
 
 def _histogram_rows(cells: Sequence[Cell]) -> Iterator[list[Any]]:
-    quantities = (("spacings", LARGEST_SPACING, 40), ("ratios", LARGEST_RATIO, 60))
-    for cell in cells:
-        for arm in ARMS:
-            for quantity, largest, bins in quantities:
-                histogram = _histogram(cell, arm, quantity, largest, bins)
-                if histogram is None:
-                    continue
-                edges, density, counts = histogram
-                data = cell.statistics["data"]
-                for i, count in enumerate(counts):
-                    ends = (edges[i], edges[i + 1])
-                    yield [cell.label, data, arm, quantity, *ends, density[i], int(count)]
+    for cell, arm, quantity in product(cells, ARMS, LARGEST):
+        histogram = _histogram(cell, arm, quantity)
+        if histogram is None:
+            continue
+        edges, density, counts = histogram
+        data = cell.statistics["data"]
+        for i, count in enumerate(counts):
+            ends = (edges[i], edges[i + 1])
+            yield [cell.label, data, arm, quantity, *ends, density[i], int(count)]

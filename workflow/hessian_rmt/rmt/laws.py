@@ -238,12 +238,10 @@ class Affine(Law):
 
     @property
     def support(self) -> list[tuple[float, float]]:
-        ends = [(self.scale * a + self.shift, self.scale * b + self.shift) for a, b in self._bands]
+        ends = [
+            (self.scale * a + self.shift, self.scale * b + self.shift) for a, b in self.law.support
+        ]
         return sorted((min(pair), max(pair)) for pair in ends)
-
-    @property
-    def _bands(self) -> list[tuple[float, float]]:
-        return self.law.support
 
     @property
     def atoms(self) -> list[tuple[float, float]]:

@@ -48,7 +48,8 @@ def local_statistics(
     """Spacings, ratios and their tests for each arm that there is data for, flat for HDF5.
 
     reduced, plain: tables of `curvature.exact_batches` with and without reduction. Returns, for
-    each arm A: A/ratios, A/spacings (empty where there are too few matrices), A/matrices,
+    each arm A: A/ratios, A/spacings (empty where there are too few matrices) in
+    multiples of A/spacing_step, A/matrices,
     A/eigenvalues (counts) and A/{the last ten of `SUMMARY_COLUMNS`}; round_off_share is the share
     of round-off among what the paper's cut keeps (claim A6), in the arm cut.
     """
@@ -63,6 +64,7 @@ def local_statistics(
             "eigenvalues": sum(map(len, matrices)),
             "ratios": np.concatenate([spacing_ratios(side) for side in sides]),
             "spacings": np.empty(0),
+            "spacing_step": np.nan,
             "mean_bounded_ratio": mean.mean,
             "low": mean.interval[0],
             "high": mean.interval[1],
@@ -77,7 +79,8 @@ def local_statistics(
         }
         if len(matrices) >= FEWEST_MATRICES:
             agreement = spacing_agreement(matrices, replicates=replicates, seed=seed)
-            values["spacings"] = unfold(matrices, seed=seed).spacings
+            unfolding = unfold(matrices, seed=seed)
+            values["spacings"], values["spacing_step"] = unfolding.spacings, unfolding.step
             values["spacing_distance"] = agreement.statistic
             values["spacing_p_value"] = agreement.p_value
         statistics |= {f"{arm}/{name}": value for name, value in values.items()}
