@@ -3,6 +3,7 @@
 import os
 import sys
 
+from snakemake.common.configfile import load_configfile
 from snakemake.utils import validate
 
 WORKFLOW = os.path.join(workflow.basedir, "workflow")
@@ -19,6 +20,12 @@ from hessian_rmt.data.catalogue import KNOWN, files_of
 from hessian_rmt.dependencies import library_modules, module_of
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks import BUILDERS
+
+# Snakemake merges an overlay deeply; but what it wants built is its own, not config.yaml's beside it.
+for overlay in reversed(workflow.overwrite_configfiles or []):
+    if "figures" in (settings := load_configfile(overlay)):
+        config["figures"] = settings["figures"]
+        break
 
 try:
     config.update(check_config(config))
