@@ -15,17 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import alternate, table
-from hessian_rmt.rmt.outlier_model import (
-    COLUMNS,
-    GRID,
-    OutlierFit,
-    _adam,
-    _best,
-    _joined,
-    _Solutions,
-    fit_outliers,
-    outlier_model,
-)
+from hessian_rmt.rmt.outlier_adam import adam_fits
+from hessian_rmt.rmt.outlier_curves import Solutions, best, joined
+from hessian_rmt.rmt.outlier_model import COLUMNS, GRID, OutlierFit, fit_outliers, outlier_model
 
 BATCH_SIZES = 2.0 ** np.arange(5, 14)
 THETA = np.array([20.0, 10.0, 7.0, 5.0, 4.0])
@@ -68,15 +60,15 @@ def synthetic(seed: int, spread: float, law: dict[str, float]) -> NDArray[np.flo
     return -np.sort(-curves[:, None] * (1 + noise * sizes), axis=2)
 
 
-def adam_as_in_the_paper(data: NDArray[np.float64]) -> _Solutions:
+def adam_as_in_the_paper(data: NDArray[np.float64]) -> Solutions:
     """One restart at one exponent after another."""
     rng, means, log_b = np.random.default_rng(0), data.mean(1), np.log(BATCH_SIZES)
     runs = [
-        _adam(log_b, means, np.array([exponent]), COLUMNS["full"], rng, restarts=1)
+        adam_fits(log_b, means, np.array([exponent]), COLUMNS["full"], rng, restarts=1)
         for exponent in GRID
         for _ in range(RESTARTS)
     ]
-    return _best(_joined(runs))
+    return best(joined(runs))
 
 
 def feasible(fit: OutlierFit) -> bool:

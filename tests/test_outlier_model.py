@@ -6,7 +6,8 @@ from scipy.optimize import least_squares
 from scipy.stats import binom
 
 from hessian_rmt.errors import UserError
-from hessian_rmt.rmt import outlier_model as module
+from hessian_rmt.rmt import outlier_adam, outlier_projection
+from hessian_rmt.rmt.outlier_curves import curves as curves_of
 from hessian_rmt.rmt.outlier_model import fit_outliers, outlier_model
 
 BATCH_SIZES = 2.0 ** np.arange(5, 14)
@@ -34,7 +35,7 @@ def constant_law(seed):
 
 
 def mse_of(batch_sizes, data, theta, w, exponent):
-    curves = module._curves(np.log(batch_sizes), theta, exponent, w)
+    curves = curves_of(np.log(batch_sizes), theta, exponent, w)
     return np.mean((data.mean(1) - curves) ** 2)
 
 
@@ -130,7 +131,7 @@ def test_never_above_least_squares_from_many_starts(seed):
 
     def residuals(x):
         theta = np.cumsum(x[:5][::-1])[::-1]
-        return (means - module._curves(np.log(BATCH_SIZES) - centre, theta, x[8], x[5:8])).ravel()
+        return (means - curves_of(np.log(BATCH_SIZES) - centre, theta, x[8], x[5:8])).ravel()
 
     lower = np.r_[np.full(5, 1e-5), -np.inf, -np.inf, 0, 0.05]
     upper = np.r_[np.full(8, np.inf), 2.0]
@@ -161,7 +162,7 @@ def test_reduced_objective_is_the_brute_force_linear_solve():
     rng = np.random.default_rng(0)
     means, log_b = noisy(0).mean(1) / 10, np.log(BATCH_SIZES / 500)
     p = np.c_[rng.uniform(0.05, 0.5, (30, 5)), rng.uniform(0.1, 1.5, 30)]
-    reduced = module._reduced(log_b, np.broadcast_to(means, (30, 9, 5)), p, (0, 1, 2))
+    reduced = outlier_projection._reduced(log_b, np.broadcast_to(means, (30, 9, 5)), p, (0, 1, 2))
     clipped = 0
     for j in range(30):
         theta, x = np.cumsum(p[j, :5][::-1])[::-1], np.exp(-p[j, 5] * log_b)[:, None]
@@ -182,10 +183,11 @@ def test_reduced_derivatives(columns):
     rng = np.random.default_rng(1)
     means, log_b = np.broadcast_to(noisy(0).mean(1) / 10, (20, 9, 5)), np.log(BATCH_SIZES / 500)
     p = np.c_[rng.uniform(0.1, 0.5, (20, 5)), rng.uniform(0.2, 0.9, 20)]
-    at = module._reduced(log_b, means, p, columns)
+    at = outlier_projection._reduced(log_b, means, p, columns)
     h = 1e-5
     up, down = (
-        [module._reduced(log_b, means, p + s * h * e, columns) for e in np.eye(6)] for s in (1, -1)
+        [outlier_projection._reduced(log_b, means, p + s * h * e, columns) for e in np.eye(6)]
+        for s in (1, -1)
     )
     pairs = list(zip(up, down, strict=True))
     slope = np.stack([(a.value - b.value) / (2 * h) for a, b in pairs], 1)
@@ -204,10 +206,10 @@ def test_adam_gradient_with_and_without_penalty(columns):
     raw = rng.standard_normal((12, 5)) + np.linspace(-1, 8, 12)[:, None]
 
     def loss(raw):
-        _, w, mse = module._penalised(x, means, raw, columns)
+        _, w, mse = outlier_adam._penalised(x, means, raw, columns)
         return mse + 1000 * np.maximum(0, -w[:, 2])
 
-    gradient, w, _ = module._penalised(x, means, raw, columns)
+    gradient, w, _ = outlier_adam._penalised(x, means, raw, columns)
     steps = 1e-6 * np.eye(5)
     numeric = np.stack([(loss(raw + e) - loss(raw - e)) / 2e-6 for e in steps], 1)
     size = np.abs(gradient).max(1, keepdims=True)

