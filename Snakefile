@@ -14,6 +14,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/outliers.smk"
 include: "workflow/rules/exact.smk"
 include: "workflow/rules/spacings.smk"
+include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/figures.smk"
 
 

@@ -247,7 +247,8 @@ def test_the_cut_into_jobs_changes_no_number(smoke):
     planned = {"batch_size": {"initialise": 1, "train": 1, "outliers": 4}, "seed": {"outliers": 8}}
     for level, jobs in planned.items():
         run = {"checkpoints": [0, 1], "curvature": curvature | {"job_per": level}}
-        overlay = {"scale": "another_cut", "runs": {"mlp_mnist": run}}
+        figures = {"universality": {"fig3": {"runs": ["mlp_mnist"]}}}
+        overlay = {"scale": "another_cut", "runs": {"mlp_mnist": run}, "figures": figures}
         answer = smoke.run(target, overlays=(SMOKE, overlay))
         assert answer.jobs == jobs | {"merge_outliers": 1}
         part = read_hdf5(smoke / target)

@@ -42,6 +42,7 @@ wildcard_constraints:
     run="|".join(config["runs"]),
     epoch=r"\d{3}",
     part="train|test",
+    sums="pairs|graphs",
     path="batches|plain",
     first=r"\d{4}",
     last=r"\d{4}",
@@ -234,6 +235,14 @@ def plain_spectra(wildcards):
 def local_statistics_file(row):
     folder = f"{RESULTS}/statistics/applicability/local"
     return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}/{row['part']}.h5"
+
+
+# Ensembles ----------------------------------------------------------------------------------------
+
+
+def ensemble_settings(wildcards):
+    figure = {"pairs": "fig4", "graphs": "fig5"}[wildcards.sums]
+    return config["figures"]["universality"][figure] | {"seed": config["seed"]}
 
 
 # Figures ------------------------------------------------------------------------------------------

@@ -55,6 +55,34 @@ rule universality_atlas:
         "../scripts/universality_outliers.py"
 
 
+rule universality_fig4:
+    input:
+        statistics="results/{scale}/ensembles/pairs.h5",
+        library=library("universality_fig4.py"),
+    output:
+        **figure_files("universality", "fig4"),
+    log:
+        "results/{scale}/logs/figures/universality/fig4.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/universality_fig4.py"
+
+
+rule universality_fig5:
+    input:
+        statistics="results/{scale}/ensembles/graphs.h5",
+        library=library("universality_fig5.py"),
+    output:
+        **figure_files("universality", "fig5"),
+    log:
+        "results/{scale}/logs/figures/universality/fig5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/universality_fig5.py"
+
+
 rule applicability_fig1:
     input:
         spectra=sum(density_files(APPLICABILITY.get("fig1", NO_ROWS)["rows"]), []),
