@@ -1,4 +1,4 @@
-"""Do sums of non-invariant random matrices have the free convolution's spectrum (`universality` 3.3)?
+"""Is the spectrum of a sum of non-invariant matrices the free convolution? `universality` 3.3.
 
 The spectra of A + B are compared with mu_A boxplus mu_B, and, so that the comparison has a scale,
 with those of A + Q B Q^T, Q Haar, which are free in the limit: distances to the law of one matrix
@@ -58,7 +58,7 @@ def sum_of_pairs(size: int, samples: int, seed: int) -> dict[str, Any]:
 
 
 def sum_with_graphs(size: int, samples: int, degrees: list[int], seed: int) -> dict[str, Any]:
-    """Regular graphs plus Wigner and Wishart matrices, universal and Gaussian, for q-q plots (fig. 5).
+    """Regular graphs plus Wigner and Wishart matrices, uniform and Gaussian entries (fig. 5).
 
     For each degree d and summand S in `ENSEMBLES` but GammaWig: "d/S/eigenvalues" (samples, size);
     and "d/grid", "d/density" of Kesten-McKay boxplus semicircle. The adjacency matrix is as it is,
