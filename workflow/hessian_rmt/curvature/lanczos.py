@@ -28,6 +28,9 @@ _PATIENCE = 15  # products without halving a residual that is near round-off
 _CHECK_PRODUCTS = 20
 
 
+RitzPairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Eigenpairs:
     """Eigenvalues with certificates.
@@ -56,11 +59,11 @@ def top_eigenpairs(
     basis_size: int | None = None,
     max_matvecs: int = 2000,
     check_multiplicity: bool = True,
+    certify: bool = True,
 ) -> Eigenpairs:
     """The k largest, smallest, or k largest and k smallest ("both") eigenpairs.
 
-    operator: anything symmetric with `.shape` and `.matvec` on float64 tensors (P,). If its dtype
-        is float32 and it has `.double()`, as `HessianOperator` has, float64 certifies the pairs.
+    operator: anything symmetric with `.shape` and `.matvec` on float64 tensors (P,).
     tol: a pair has converged when ||H x - theta x|| <= tol |theta|, or at the round-off of a
         residual, 8 eps ||H|| with eps that of the products' dtype.
     start: a vector (P,) or vectors (P, j) to start from, e.g. a neighbouring batch's eigenvectors;
@@ -71,6 +74,10 @@ def top_eigenpairs(
         above the wanted ones would have shown with probability 0.95 (at most 20 products, which is
         less than that needs close to the bulk); what shows is iterated to convergence in turn. So
         eigenvalues of any multiplicity are found.
+    certify: where the operator's dtype is float32 and it has `.double()`, as `HessianOperator` has,
+        take values and residuals from one float64 product with each vector, and go on in float64
+        where these miss the tolerance. Without it residuals are those of the float32 products,
+        which for a network with a small loss can be several times too small.
 
     Warns, and says so in `.converged`, when the tolerance was not reached in `max_matvecs` products
     or is below what the products' round-off allows. Raises ValueError for NaN or infinite products.
@@ -83,7 +90,7 @@ def top_eigenpairs(
     if max_matvecs < min(wanted, operator.shape[0]):
         raise ValueError(f"max_matvecs is {max_matvecs}, but {wanted} pairs need as many products")
     solver = _Lanczos(operator, start, k, which, seed, basis_size)
-    single = solver.epsilon > _EPS and hasattr(operator, "double")
+    single = solver.epsilon > _EPS and certify and hasattr(operator, "double")
     # certified residuals include the round-off of single precision: leave some room for it
     converged = solver.run(0.7 * tol if single else tol, max_matvecs, check_multiplicity)
     values, residuals, rows = solver.pairs()
@@ -149,6 +156,7 @@ class _Lanczos:
         self.processed: list[int] = []
         self.queue: deque[int] = deque()
         self.matvecs = 0
+        self._known: tuple[tuple[int, ...], RitzPairs] | None = None
         self.rng = np.random.default_rng(seed)
         for vector in self._start_rows(start, operator.shape[0]):
             self._append(vector)
@@ -288,15 +296,20 @@ class _Lanczos:
 
     # -- Ritz pairs -------------------------------------------------------------------------------
 
-    def _ritz_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _ritz_pairs(self) -> RitzPairs:
         """Ritz values ascending, coefficients (processed, processed), residuals."""
-        p = self.processed
-        square = self.C[np.ix_(p, p)]
-        theta, s = np.linalg.eigh((square + square.T) / 2)
-        inside_squared = ((square @ s - s * theta) ** 2).sum(axis=0)
-        outside_squared = ((self.C[np.ix_(list(self.queue), p)] @ s) ** 2).sum(axis=0)
-        residuals = np.sqrt(inside_squared + outside_squared) + self.cut_off
-        return theta, s, residuals
+        state = (self.matvecs, len(self.processed), self.filled)
+        if self._known is None or self._known[0] != state:
+            p = self.processed
+            square = torch.from_numpy(self.C[np.ix_(p, p)])
+            outside = torch.from_numpy(self.C[np.ix_(list(self.queue), p)])
+            # torch's LAPACK: NumPy's threads would fight with torch's own for the processors
+            theta, s = torch.linalg.eigh((square + square.T) / 2)
+            inside_squared = (square @ s - s * theta).square().sum(dim=0)
+            outside_squared = (outside @ s).square().sum(dim=0)
+            residuals = (inside_squared + outside_squared).sqrt() + self.cut_off
+            self._known = (state, (theta.numpy(), s.numpy(), residuals.numpy()))
+        return self._known[1]
 
     def _chosen(self, count: int, k: int | None = None) -> np.ndarray:
         """Indices of the wanted among `count` ascending Ritz values."""
@@ -359,7 +372,7 @@ class _Lanczos:
         """The bound above for a missed eigenvalue at the last wanted one, over both ends."""
         theta, _, _ = self._ritz_pairs()
         square = self.C[np.ix_(chain, chain)]
-        own = np.linalg.eigvalsh((square + square.T) / 2)
+        own = torch.linalg.eigvalsh(torch.from_numpy((square + square.T) / 2)).numpy()
         spread = theta[-1] - theta[0]
         gaps = []
         if self.which != "smallest":
