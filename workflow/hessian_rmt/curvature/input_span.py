@@ -73,7 +73,7 @@ def restrict_to_input_span(
         q, r = torch.linalg.qr(flat.T.double())
         basis, coordinates = q, r.T
     elif varying < 0.95 * flat.shape[1]:
-        basis, coordinates = _merge_constant(flat, constant)
+        basis, coordinates = _merge_constant(flat, constant, first.weight.dtype)
     else:
         return None
     restricted = nn.Linear(basis.shape[1], first.out_features, bias=False).to(first.weight)
@@ -81,10 +81,10 @@ def restrict_to_input_span(
         restricted.weight.copy_(first.weight.double() @ basis)
     restricted.bias = first.bias
     network = nn.Sequential(restricted, *layers[1:])
-    return network, coordinates.to(flat.dtype), InputSpan(basis, first.out_features)
+    return network, coordinates.to(first.weight.dtype), InputSpan(basis, first.out_features)
 
 
-def _merge_constant(flat: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
+def _merge_constant(flat: Tensor, constant: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Basis and coordinates with all constant columns c_j replaced by one along c / ||c||."""
     values = flat[0].double() * constant
     norm = torch.linalg.vector_norm(values)
@@ -92,7 +92,7 @@ def _merge_constant(flat: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
     basis = torch.zeros(flat.shape[1], len(kept) + 1, dtype=values.dtype, device=flat.device)
     basis[kept, torch.arange(len(kept), device=flat.device)] = 1.0
     basis[:, -1] = values / norm if norm > 0 else 0.0
-    coordinates = torch.cat([flat[:, kept], norm.to(flat.dtype).expand(len(flat), 1)], dim=1)
+    coordinates = torch.cat([flat[:, kept].to(dtype), norm.to(dtype).expand(len(flat), 1)], dim=1)
     if norm == 0:
         basis, coordinates = basis[:, :-1], coordinates[:, :-1]
     return basis, coordinates.contiguous()
