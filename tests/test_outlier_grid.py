@@ -116,9 +116,17 @@ def test_numbers_are_those_of_the_dense_hessian_of_the_drawn_batch(solve, data):
 
 def test_units_are_parsed():
     assert parse_unit("epoch-005", [8, 16], 2) == (5, OutlierUnit([8, 16], [0, 1]))
-    assert parse_unit("epoch-005/batch-000256", [8], 2) == (5, OutlierUnit([256], [0, 1]))
+    assert parse_unit("epoch-005/batch-000256", [8, 256], 2) == (5, OutlierUnit([256], [0, 1]))
     expected = (12, OutlierUnit([256], [3]))
     assert parse_unit("epoch-012/batch-000256/seed-03", [8, 256], 10) == expected
+
+
+@pytest.mark.parametrize(
+    "unit", ["epoch-005/batch-000000", "epoch-005/batch-000009", "epoch-005/batch-000008/seed-02"]
+)
+def test_units_off_the_grid_are_refused(unit):
+    with pytest.raises(UserError, match="not in the run's grid"):
+        parse_unit(unit, [8, 256], 2)
 
 
 def synthetic(sizes, seeds, epoch, k=2):

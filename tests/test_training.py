@@ -287,7 +287,6 @@ def test_a_state_outside_the_segment_is_left_alone(case, tmp_path):
         assert not any("going on" in line for line in log.lines), (first, last)
 
 
-@pytest.mark.xfail(strict=True, reason="the state knows the name of the data alone")
 def test_the_state_of_other_data_under_the_same_name_is_left_alone(case, tmp_path):
     chosen, _ = case
     state = tmp_path / "state.pt"
@@ -310,7 +309,6 @@ def cut_state(state: Path) -> None:
     state.write_bytes(state.read_bytes()[:100])
 
 
-@pytest.mark.xfail(strict=True, reason="a damaged state stops the job")
 @pytest.mark.parametrize("damage", [cut_digest, older_digest, cut_state])
 def test_a_damaged_state_starts_the_segment_anew(case, tmp_path, damage):
     """As a kill between the writing of the state and of its digest leaves it."""
@@ -333,7 +331,6 @@ def test_divergence_names_the_key(case, rate):
     assert "epoch 1 " in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a ValueError of unpacking")
 def test_flip_crop_needs_images(case, tmp_path):
     chosen, data = case
     chosen["training"]["augmentation"] = "flip_crop"
@@ -505,7 +502,6 @@ def test_regression(tmp_path, shape):
     assert verify_loss(network, *case, checkpoint) == pytest.approx(errors.sum(1).mean(), rel=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="numbers are taken for probabilities")
 def test_cross_entropy_of_numbers_is_a_sentence(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {

@@ -2,7 +2,8 @@
 
 HDF5 files are a flat dictionary of arrays (a name with ``/`` makes a group), each with the
 fletcher32 checksum that turns a flipped bit into an error, and a group ``/provenance`` of
-attributes. Two files hold equal results when everything outside ``/provenance`` is equal.
+attributes. The user block at the beginning of a file holds the SHA-256 of the rest. Two files hold
+equal results when everything outside ``/provenance`` is equal.
 """
 
 import csv
@@ -21,6 +22,7 @@ import numpy as np
 from hessian_rmt.errors import UserError
 
 PROVENANCE = "provenance"
+_USER_BLOCK = 512
 
 
 @contextmanager
@@ -73,7 +75,7 @@ def write_hdf5(
     The bytes depend on the contents alone: no time stamps, names in sorted order.
     """
     content = io.BytesIO()  # HDF5 can take the process down with it where a disk is full
-    with h5py.File(content, "w", track_order=False) as file:
+    with h5py.File(content, "w", track_order=False, userblock_size=_USER_BLOCK) as file:
         for name in sorted(arrays):
             value = np.asarray(arrays[name])
             if value.dtype.kind == "U":
@@ -88,7 +90,9 @@ def write_hdf5(
         group = file.create_group(PROVENANCE)
         for key in sorted(provenance):
             group.attrs[key] = provenance[key]
-    write_bytes(path, content.getvalue())
+    data = content.getvalue()[_USER_BLOCK:]
+    digest = hashlib.sha256(data).hexdigest().encode()
+    write_bytes(path, digest.ljust(_USER_BLOCK, b"\0") + data)
 
 
 def read_hdf5(path: str | Path) -> dict[str, Any]:
@@ -117,7 +121,11 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 @contextmanager
 def _open_hdf5(path: str | Path) -> Iterator[Any]:
     try:
-        with h5py.File(path, "r") as file:
+        content = Path(path).read_bytes()
+        digest = hashlib.sha256(content[_USER_BLOCK:]).hexdigest().encode()
+        if content[:_USER_BLOCK] != digest.ljust(_USER_BLOCK, b"\0"):
+            raise OSError("its SHA-256 is not the one at its beginning")
+        with h5py.File(io.BytesIO(content), "r") as file:
             yield file
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `snakemake {path}` to make it") from None

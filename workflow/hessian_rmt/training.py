@@ -97,6 +97,7 @@ def resolve_device(name: str) -> torch.device:
 
 def initial_checkpoint(run: str, settings: Mapping[str, Any], data: Dataset) -> Checkpoint:
     """Epoch 0: the network at its initialisation."""
+    _refuse_targets_and_shapes(settings["training"], data)
     network = _build(run, settings, data)
     checkpoint = Checkpoint(0, network.state_dict(), {}, _settings_key(settings))
     checkpoint.history.append(_evaluate(network, settings, data, epoch=0))
@@ -121,13 +122,8 @@ def train_segment(
     """
     training = settings["training"]
     device = resolve_device(settings["compute"]["device"])
-    if state is not None and state.exists():
-        saved = load_checkpoint(state)
-        if saved.settings == start.settings and start.epoch < saved.epoch < last_epoch:
-            log.line(
-                f"going on from epoch {saved.epoch}, the last one finished before an interruption"
-            )
-            start = saved
+    _refuse_targets_and_shapes(training, data)
+    start = _newest(start, state, last_epoch, log)
     network = network_at(run, settings, data, start).to(device)
     optimiser = torch.optim.SGD(
         network.parameters(),
@@ -168,6 +164,40 @@ def train_segment(
         state.unlink(missing_ok=True)
         _digest_path(state).unlink(missing_ok=True)
     return checkpoint
+
+
+def _newest(start: Checkpoint, state: Path | None, last_epoch: int, log: Log) -> Checkpoint:
+    """The last epoch finished before an interruption, if it continues `start`; else `start`.
+
+    It does when its settings and all losses so far are those of `start`: other data under the same
+    name show in the losses. A state damaged by the interruption is as good as none.
+    """
+    if state is None or not state.exists():
+        return start
+    try:
+        saved = load_checkpoint(state)
+    except UserError:
+        log.line("the state left by an interruption is damaged; starting the segment anew")
+        return start
+    same = saved.settings == start.settings
+    same = same and repr(saved.history[: len(start.history)]) == repr(start.history)
+    if not (same and start.epoch < saved.epoch < last_epoch):
+        return start
+    log.line(f"going on from epoch {saved.epoch}, the last one finished before an interruption")
+    return saved
+
+
+def _refuse_targets_and_shapes(training: Mapping[str, Any], data: Dataset) -> None:
+    if training["augmentation"] == "flip_crop" and data.train_inputs.ndim != 4:
+        raise UserError(
+            f"training.augmentation is flip_crop, but one input has the shape "
+            f"{data.input_shape}, not that of an image (channels, height, width); use none"
+        )
+    if training["loss"] == "cross_entropy" and data.classes is None:
+        raise UserError(
+            "training.loss is cross_entropy, but the targets are numbers, not labels; use "
+            "mean_squared_error, or integer labels"
+        )
 
 
 def network_at(

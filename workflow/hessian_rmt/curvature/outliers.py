@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hessian_rmt.curvature.hessian import HessianOperator
 from hessian_rmt.curvature.lanczos import top_eigenpairs
+from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.seeds import derive_seed
 
@@ -92,8 +93,17 @@ class OutlierUnit:
 
 
 def parse_unit(unit: str, batch_sizes: Sequence[int], seeds: int) -> tuple[int, OutlierUnit]:
-    """Epoch and grid part of an address such as ``epoch-005/batch-000256/seed-03``."""
+    """Epoch and grid part of an address such as ``epoch-005/batch-000256/seed-03``.
+
+    Raises UserError for a batch size or seed that is not in the run's grid.
+    """
     parts = dict(part.rsplit("-", 1) for part in unit.split("/"))
+    for name, allowed in (("batch", batch_sizes), ("seed", range(seeds))):
+        if name in parts and int(parts[name]) not in allowed:
+            raise UserError(
+                f"{unit} is not in the run's grid, whose batch sizes are "
+                f"{', '.join(map(str, batch_sizes))} and seeds 0 to {seeds - 1}; ask for one"
+            )
     return int(parts["epoch"]), OutlierUnit(
         [int(parts["batch"])] if "batch" in parts else list(batch_sizes),
         [int(parts["seed"])] if "seed" in parts else list(range(seeds)),
