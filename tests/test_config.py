@@ -75,7 +75,8 @@ def test_scales_are_valid_and_defaults_are_filled(scale: str) -> None:
     assert run["training"]["augmentation"] == "none"
     assert run["training"]["loss"] == "cross_entropy"
     assert run["curvature"]["precision"] == "float32"
-    assert run["compute"] == {"threads": 1, "memory_mb": 1500, "device": "auto"}
+    memory_mb = config["runs"]["mlp_mnist"]["compute"]["memory_mb"]
+    assert run["compute"] == {"threads": 1, "memory_mb": memory_mb, "device": "auto"}
     assert run["network"]["arguments"] == {"hidden": [10, 100], "activation": "relu", "bias": True}
     assert check_config(checked) == checked, "a checked configuration is valid itself"
 
