@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hessian_rmt.curvature.input_span import layers_on_flat_inputs
+
 _EPS = torch.finfo(torch.float64).eps
 
 
@@ -91,18 +93,8 @@ _ACTIVATIONS = {nn.ReLU: _relu, nn.Tanh: _tanh}
 
 def as_perceptron(network: nn.Module, inputs: Tensor) -> Perceptron | None:
     """The network as a perceptron, or None: it is [Flatten,] Linear, then pairs of phi, Linear."""
-    if type(network) is not nn.Sequential:
-        return None
-    layers = list(network)
-    if any(m._forward_hooks or m._forward_pre_hooks for m in (network, *layers)):
-        return None
-    if (
-        layers
-        and type(layers[0]) is nn.Flatten
-        and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
-    ):
-        layers = layers[1:]
-    elif inputs.ndim != 2:
+    layers = layers_on_flat_inputs(network, inputs)
+    if layers is None or any(m._forward_hooks or m._forward_pre_hooks for m in layers):
         return None
     linear, activations = layers[::2], tuple(type(m) for m in layers[1::2])
     shared = len(list(network.parameters())) < sum(len(list(m.parameters())) for m in linear)

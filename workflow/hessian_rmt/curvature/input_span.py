@@ -37,16 +37,8 @@ class InputSpan:
         return torch.cat([weights.flatten(-2), rows[..., cut:]], dim=-1)
 
 
-def restrict_to_input_span(
-    network: nn.Module, inputs: Tensor
-) -> tuple[nn.Sequential, Tensor, InputSpan] | None:
-    """The network in coordinates of its inputs' span, the inputs there, and the isometry.
-
-    None where the network does not begin with a linear layer on flat inputs, or nothing is gained.
-    The basis is that of the batch itself where it is small; else pixels that are constant over the
-    batch (an image's border) are merged into one input, since a QR of a large batch costs more than
-    it saves.
-    """
+def layers_on_flat_inputs(network: nn.Module, inputs: Tensor) -> list[nn.Module] | None:
+    """A sequential network's layers, the first of which is given flat inputs; None for others."""
     if type(network) is not nn.Sequential:
         return None
     layers = list(network)
@@ -61,6 +53,20 @@ def restrict_to_input_span(
         layers = layers[1:]
     elif inputs.ndim != 2:
         return None
+    return layers
+
+
+def restrict_to_input_span(
+    network: nn.Module, inputs: Tensor
+) -> tuple[nn.Sequential, Tensor, InputSpan] | None:
+    """The network in coordinates of its inputs' span, the inputs there, and the isometry.
+
+    None where the network does not begin with a linear layer on flat inputs, or nothing is gained.
+    The basis is that of the batch itself where it is small; else pixels that are constant over the
+    batch (an image's border) are merged into one input, since a QR of a large batch costs more than
+    it saves.
+    """
+    layers = layers_on_flat_inputs(network, inputs)
     if not layers or type(layers[0]) is not nn.Linear:
         return None
     first, flat = layers[0], inputs.flatten(1)
@@ -80,8 +86,8 @@ def restrict_to_input_span(
     with torch.no_grad():
         restricted.weight.copy_(first.weight.double() @ basis)
     restricted.bias = first.bias
-    network = nn.Sequential(restricted, *layers[1:])
-    return network, coordinates.to(first.weight.dtype), InputSpan(basis, first.out_features)
+    reduced = nn.Sequential(restricted, *layers[1:])
+    return reduced, coordinates.to(first.weight.dtype), InputSpan(basis, first.out_features)
 
 
 def _merge_constant(flat: Tensor, constant: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

