@@ -15,6 +15,7 @@ include: "workflow/rules/outliers.smk"
 include: "workflow/rules/exact.smk"
 include: "workflow/rules/spacings.smk"
 include: "workflow/rules/ensembles.smk"
+include: "workflow/rules/geometry.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -26,6 +27,7 @@ rule all:
     input:
         figures_of("universality"),
         figures_of("applicability"),
+        figures_of("geometry"),
 
 
 rule universality:
@@ -36,3 +38,8 @@ rule universality:
 rule applicability:
     input:
         figures_of("applicability"),
+
+
+rule geometry:
+    input:
+        figures_of("geometry"),

@@ -221,13 +221,13 @@ REFUSED = {
         "is 'gpu'; cuda:N",
     ),
     "no figures yet": (
-        setting("figures.geometry", {"fig1": {}}),
-        "figures.geometry.fig1",
+        setting("figures.deep_learning_limit", {"fig1": {}}),
+        "figures.deep_learning_limit.fig1",
         "is no known key",
     ),
     "empty paper without figures": (
-        setting("figures.geometry", {}),
-        "figures.geometry",
+        setting("figures.deep_learning_limit", {}),
+        "figures.deep_learning_limit",
         "must be left out",
     ),
     "epochs of four digits": (setting(f"{RUN}.training.epochs", 1000), "epochs", "from 0 to 999"),

@@ -22,7 +22,7 @@ from hessian_rmt.storage import read_hdf5, read_provenance, sha256_of_file
 
 ROOT = Path(__file__).parents[1]
 SMOKE = "workflow/scales/smoke.yaml"
-COLLECTORS = ("all", "universality", "applicability")
+COLLECTORS = ("all", "universality", "applicability", "geometry")
 FIGURES = ("fig2", "fig3", "atlas-mlp_mnist")
 # What the plans below are about: named one by one, so that figures to come do not change them.
 TARGETS = (

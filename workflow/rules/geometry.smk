@@ -1,0 +1,1 @@
+"""Geometry of loss surfaces (`geometry`): laws, index curves, critical points."""
