@@ -116,9 +116,9 @@ def test_rules_declare_the_library_of_their_script(rule):
     if rule.startswith("fetch_"):  # fetched files are checked against the manifest
         assert "library=" not in text
         return
-    inputs = re.search(r"^    input:\n((?:     .*\n)+)", text, re.MULTILINE)
+    inputs = re.search(r"^( +)input:\n((?:\1 .*\n)+)", text, re.MULTILINE)
     assert inputs, f"{rule} has no inputs"
-    assert f'library=library("{script}")' in inputs[1]
+    assert f'library=library("{script}")' in inputs[2]
 
 
 def test_rules_whose_jobs_build_networks_declare_the_network_module():

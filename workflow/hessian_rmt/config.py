@@ -33,8 +33,16 @@ from hessian_rmt.errors import UserError
 from hessian_rmt.networks import BUILDERS
 
 # Keys that belong to one kind of data set alone, and keys that a kind cannot do without.
-_OWN_KEYS = {"npz": ["path"], "synthetic": ["shape", "classes", "seed"]}
-_NEEDED_KEYS = {"npz": ["path"], "synthetic": ["shape", "classes", "train_examples"]}
+_OWN_KEYS = {
+    "npz": ["path"],
+    "embeddings": ["run", "epoch"],
+    "synthetic": ["shape", "classes", "seed"],
+}
+_NEEDED_KEYS = {
+    "npz": ["path"],
+    "embeddings": ["run", "epoch"],
+    "synthetic": ["shape", "classes", "train_examples"],
+}
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     check_schema((), config, load_schema())
     config = filled(config, load_schema())
     for name, run in config["runs"].items():
-        _check_run(("runs", name), run)
+        _check_run(("runs", name), run, config["runs"])
     _check_figures(config["figures"], config["runs"])
     return config
 
@@ -63,8 +71,8 @@ def run_settings(config: Mapping[str, Any], run: str, *parts: str) -> dict[str, 
     return {part: config["runs"][run][part] for part in parts} | {"seed": config["seed"]}
 
 
-def _check_run(location: Location, run: dict[str, Any]) -> None:
-    examples = _training_examples((*location, "dataset"), run["dataset"])
+def _check_run(location: Location, run: dict[str, Any], runs: dict[str, Any]) -> None:
+    examples = _training_examples((*location, "dataset"), run["dataset"], runs)
     _check_network((*location, "network"), run["network"])
     batch_size = run["training"]["batch_size"]
     _check_at_most((*location, "training", "batch_size"), batch_size, examples, "training examples")
@@ -100,7 +108,7 @@ def _check_ascending(location: Location, values: Sequence[int]) -> None:
             )
 
 
-def _training_examples(location: Location, dataset: dict[str, Any]) -> int:
+def _training_examples(location: Location, dataset: dict[str, Any], runs: dict[str, Any]) -> int:
     """The number of examples trained on, once sizes and the keys of the kind are found right."""
     name, held_out = dataset["name"], dataset["held_out"]
     for key in _NEEDED_KEYS.get(name, []):
@@ -125,9 +133,9 @@ def _training_examples(location: Location, dataset: dict[str, Any]) -> int:
     for split in ("train", "test"):
         key = f"{split}_examples"
         if key in dataset and name != "synthetic":
-            most = _split_size(location, dataset, split)
+            most = _split_size(location, dataset, split, runs)
             _check_at_most((*location, key), dataset[key], most, f"examples in its {split} split")
-    used = dataset.get("train_examples") or _split_size(location, dataset, "train")
+    used = dataset.get("train_examples") or _split_size(location, dataset, "train", runs)
     if held_out >= used:
         refuse(
             (*location, "held_out"),
@@ -137,10 +145,14 @@ def _training_examples(location: Location, dataset: dict[str, Any]) -> int:
     return used - held_out
 
 
-def _split_size(location: Location, dataset: dict[str, Any], split: str) -> int:
-    """Examples in a split of a public data set, or of an npz file by its array's header alone."""
+def _split_size(
+    location: Location, dataset: dict[str, Any], split: str, runs: dict[str, Any]
+) -> int:
+    """Examples in a split; of an npz file by its array's header alone."""
     if known := KNOWN.get(dataset["name"]):
         return known.train_examples if split == "train" else known.test_examples
+    if dataset["name"] == "embeddings":
+        return _split_size_of_features(location, dataset, split, runs)
 
     location, path, array = (*location, "path"), dataset["path"], f"{split}_inputs"
     try:
@@ -163,6 +175,26 @@ def _split_size(location: Location, dataset: dict[str, Any], split: str) -> int:
             return int(shape[0])
         problem = f"but its array {array} holds no examples"
     refuse(location, f"is {shown(path)}, {problem}")
+
+
+def _split_size_of_features(
+    location: Location, dataset: dict[str, Any], split: str, runs: dict[str, Any]
+) -> int:
+    """The examples that the run behind the features trains on, or is tested on."""
+    name = dataset["run"]
+    others = [other for other, run in runs.items() if run["dataset"]["name"] != "embeddings"]
+    if name not in others:
+        refuse((*location, "run"), choice(name, others, "a run on data other than embeddings"))
+    _check_checkpoint((*location, "epoch"), dataset["epoch"], name, runs)
+    of_run: dict[str, Any] = runs[name]["dataset"]
+    place: Location = ("runs", name, "dataset")
+    if split == "train":
+        return _training_examples(place, of_run, runs)
+    return (
+        of_run["held_out"]
+        or of_run.get("test_examples")
+        or _split_size(place, of_run, "test", runs)
+    )
 
 
 def _check_network(location: Location, network: dict[str, Any]) -> None:
@@ -222,12 +254,14 @@ def _check_figures(figures: dict[str, Any], runs: dict[str, Any]) -> None:
 
 def _check_row(location: Location, row: dict[str, Any], runs: dict[str, Any]) -> None:
     _check_shown_run((*location, "run"), row["run"], runs)
-    checkpoints = runs[row["run"]]["checkpoints"]
-    if row["epoch"] not in checkpoints:
-        what = f"one of the checkpoints of {row['run']}"
-        refuse(
-            (*location, "epoch"), f"is {row['epoch']}, but must be {what}: {listed(checkpoints)}"
-        )
+    _check_checkpoint((*location, "epoch"), row["epoch"], row["run"], runs)
+
+
+def _check_checkpoint(location: Location, epoch: int, run: str, runs: dict[str, Any]) -> None:
+    checkpoints = runs[run]["checkpoints"]
+    if epoch not in checkpoints:
+        what = f"one of the checkpoints of {run}"
+        refuse(location, f"is {epoch}, but must be {what}: {listed(checkpoints)}")
 
 
 def _check_shown_run(location: Location, name: str, runs: dict[str, Any]) -> None:

@@ -43,9 +43,7 @@ wildcard_constraints:
     epoch=r"\d{3}",
     part="train|test",
     sums="pairs|graphs",
-    path="batches|plain",
-    first=r"\d{4}",
-    last=r"\d{4}",
+    spectra=r"full|(batches|plain)-\d{4}-\d{4}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -60,7 +58,10 @@ def dataset_of(run):
 
 
 def data_folder(wildcards):
-    return f"data/{dataset_of(wildcards.run)['name']}"
+    dataset = dataset_of(wildcards.run)
+    if dataset["name"] == "embeddings":
+        return f"{RESULTS}/embeddings/{dataset['run']}"
+    return f"data/{dataset['name']}"
 
 
 def data_files(wildcards):
@@ -70,6 +71,8 @@ def data_files(wildcards):
         return []
     if dataset["name"] == "npz":
         return [dataset["path"]]
+    if dataset["name"] == "embeddings":
+        return [f"{data_folder(wildcards)}/epoch-{dataset['epoch']:03d}.h5"]
     return [f"data/{dataset['name']}/{file}" for file in files_of(dataset["name"])]
 
 
@@ -211,10 +214,14 @@ def checkpoint_of_epoch(wildcards):
     return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{wildcards.epoch}.pt"
 
 
+def exact_folder(run, epoch, part):
+    return f"{RESULTS}/exact/{run}/epoch-{epoch:03d}/{part}"
+
+
 def batch_files(run, epoch, part, path, batches):
     """The files that hold the first `batches` batches, in jobs of `batches_per_job`."""
     per_job = config["runs"][run]["exact"]["batches_per_job"]
-    folder = f"{RESULTS}/exact/{run}/epoch-{epoch:03d}/{part}"
+    folder = exact_folder(run, epoch, part)
     starts = range(0, batches, per_job)
     ends = [min(start + per_job, batches) - 1 for start in starts]
     return [
@@ -232,9 +239,23 @@ def plain_spectra(wildcards):
     return batch_files(w.run, int(w.epoch), w.part, "plain", batches)
 
 
-def local_statistics_file(row):
-    folder = f"{RESULTS}/statistics/applicability/local"
+def full_spectrum(wildcards):
+    """The spectrum over the whole split, where the run asks for it."""
+    w, wanted = wildcards, config["runs"][wildcards.run]["exact"]["full"]
+    return [f"{exact_folder(w.run, int(w.epoch), w.part)}/full.h5"] if wanted else []
+
+
+def cell_statistics(row, what):
+    folder = f"{RESULTS}/statistics/applicability/{what}"
     return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}/{row['part']}.h5"
+
+
+def local_statistics_file(row):
+    return cell_statistics(row, "local")
+
+
+def rigidity_file(row):
+    return cell_statistics(row, "rigidity")
 
 
 # Ensembles ----------------------------------------------------------------------------------------

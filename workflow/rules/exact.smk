@@ -1,4 +1,4 @@
-"""Exact spectra of small networks: batches of a split, reduced ("batches") and plain ("plain")."""
+"""Exact spectra of small networks: of batches, reduced and plain, and of a whole split."""
 
 
 rule exact:
@@ -8,11 +8,11 @@ rule exact:
         network=network_module,
         library=library("exact.py"),
     output:
-        table="results/{scale}/exact/{run}/epoch-{epoch}/{part}/{path}-{first}-{last}.h5",
+        table="results/{scale}/exact/{run}/epoch-{epoch}/{part}/{spectra}.h5",
     log:
-        "results/{scale}/logs/exact/{run}/epoch-{epoch}/{part}/{path}-{first}-{last}.log",
+        "results/{scale}/logs/exact/{run}/epoch-{epoch}/{part}/{spectra}.log",
     benchmark:
-        "results/{scale}/benchmarks/exact/{run}/epoch-{epoch}/{part}/{path}-{first}-{last}.tsv"
+        "results/{scale}/benchmarks/exact/{run}/epoch-{epoch}/{part}/{spectra}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: run_threads

@@ -114,23 +114,27 @@ rule applicability_fig2:
         "../scripts/applicability_fig2.py"
 
 
-rule applicability_fig4:
-    input:
-        statistics=[
-            local_statistics_file(row)
-            for row in APPLICABILITY.get("fig4", NO_ROWS)["rows"]
-        ],
-        library=library("applicability_local.py"),
-    output:
-        **figure_files("applicability", "fig4"),
-    log:
-        "results/{scale}/logs/figures/applicability/fig4.log",
-    conda:
-        "../../envs/analysis.yaml"
-    params:
-        labels=labelled_cells(APPLICABILITY.get("fig4", NO_ROWS)["rows"]),
-    script:
-        "../scripts/applicability_local.py"
+for figure in ("fig3", "fig4"):
+
+    rule:
+        name:
+            f"applicability_{figure}"
+        input:
+            statistics=[
+                local_statistics_file(row)
+                for row in APPLICABILITY.get(figure, NO_ROWS)["rows"]
+            ],
+            library=library("applicability_local.py"),
+        output:
+            **figure_files("applicability", figure),
+        log:
+            f"results/{{scale}}/logs/figures/applicability/{figure}.log",
+        conda:
+            "../../envs/analysis.yaml"
+        params:
+            labels=labelled_cells(APPLICABILITY.get(figure, NO_ROWS)["rows"]),
+        script:
+            "../scripts/applicability_local.py"
 
 
 rule applicability_figS:
@@ -147,3 +151,21 @@ rule applicability_figS:
         labels=grid_labels,
     script:
         "../scripts/applicability_local.py"
+
+
+rule applicability_figX1:
+    input:
+        statistics=[
+            rigidity_file(row) for row in APPLICABILITY.get("figX1", NO_ROWS)["rows"]
+        ],
+        library=library("applicability_figX1.py"),
+    output:
+        **figure_files("applicability", "figX1"),
+    log:
+        "results/{scale}/logs/figures/applicability/figX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=labelled_cells(APPLICABILITY.get("figX1", NO_ROWS)["rows"]),
+    script:
+        "../scripts/applicability_figX1.py"

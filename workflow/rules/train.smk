@@ -1,4 +1,4 @@
-"""Checkpoints: one job per segment, from the previous configured epoch's checkpoint."""
+"""Checkpoints, one job per segment from the previous configured epoch's, and what they embed."""
 
 
 rule initialise:
@@ -65,3 +65,27 @@ rule training_table:
         "../../envs/torch.yaml"
     script:
         "../scripts/training_table.py"
+
+
+rule embeddings:
+    input:
+        checkpoint=checkpoint_of_epoch,
+        data=data_files,
+        network=network_module,
+        library=library("embeddings.py"),
+    output:
+        features="results/{scale}/embeddings/{run}/epoch-{epoch}.h5",
+    log:
+        "results/{scale}/logs/embeddings/{run}/epoch-{epoch}.log",
+    benchmark:
+        "results/{scale}/benchmarks/embeddings/{run}/epoch-{epoch}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: run_threads
+    resources:
+        mem_mb=run_memory_mb,
+    params:
+        settings=training_settings,
+        data_folder=data_folder,
+    script:
+        "../scripts/embeddings.py"

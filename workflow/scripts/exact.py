@@ -1,8 +1,8 @@
-"""Exact spectra of some batches of a split, reduced or plain."""
+"""Exact spectra of some batches of a split, reduced or plain, or of the whole split."""
 
 import torch
 
-from hessian_rmt.curvature.exact_batches import spectra_of_batches
+from hessian_rmt.curvature.exact_batches import exact_spectra
 from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.jobs import job, threads_granted
 from hessian_rmt.provenance import Stopwatch, provenance
@@ -29,16 +29,14 @@ with job(snakemake.log[0]) as log:
         "train": (data.train_inputs, data.train_targets),
         "test": (data.held_out_inputs, data.held_out_targets),
     }[wildcards.part]
-    first, last = int(wildcards.first), int(wildcards.last)
-    table = spectra_of_batches(
+    table = exact_spectra(
+        wildcards.spectra,
         network.to(device),
         loss_function(settings["training"]["loss"]),
         torch.from_numpy(inputs).to(device),
         torch.from_numpy(targets).to(device),
-        range(first, last + 1),
         settings["exact"]["batch_size"],
         log,
-        reduce=wildcards.path == "batches",
         memory_mb=snakemake.resources.mem_mb,
     )
     write_hdf5(

@@ -15,6 +15,7 @@ with job(snakemake.log[0]):
     statistics = local_statistics(
         reduced,
         [read_hdf5(path) for path in snakemake.input.plain],
+        [read_hdf5(path) for path in snakemake.input.full],
         replicates=replicates,
         seed=derive_seed(seed, "local_statistics"),
     )
@@ -23,7 +24,7 @@ with job(snakemake.log[0]):
         statistics | {"data": reduced[0]["data"]},
         provenance(
             {"replicates": replicates, "seed": seed},
-            inputs=[*snakemake.input.reduced, *snakemake.input.plain],
+            inputs=[*snakemake.input.reduced, *snakemake.input.plain, *snakemake.input.full],
             stopwatch=stopwatch,
             packages=("numpy", "scipy"),
         ),

@@ -1,8 +1,6 @@
-"""Exact spectra of a run's batches: consecutive examples of a split, without overlap."""
+"""Exact spectra of a run's batches, consecutive examples without overlap, or of a whole split."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
@@ -16,36 +14,49 @@ from hessian_rmt.jobs import Log
 KINDS = ("structural_zero", "round_off", "signal")
 
 
-def spectra_of_batches(
+def exact_spectra(
+    spectra: str,
     network: nn.Module,
     loss: Loss,
     inputs: Tensor,
     targets: Tensor,
-    batches: Sequence[int],
     batch_size: int,
     log: Log,
     *,
-    reduce: bool,
     memory_mb: float,
 ) -> dict[str, np.ndarray]:
-    """Spectra of the batches with the given indices; batch i holds examples i b, ..., i b + b - 1.
+    """The spectra that an address names.
+
+    spectra: ``batches-0000-0019``, the reduced spectra of these batches, where batch i holds the
+        examples i b, ..., i b + b - 1; ``plain-0000-0000``, the same without reduction; or
+        ``full``, the one reduced spectrum over all examples.
 
     Returns batch (n,), eigenvalues (n, P), kind (n, P) indices into `KINDS`, floor, dimension,
     build_seconds and solve_seconds (n,). Raises UserError when there are too few examples.
     """
+    path, *ends = spectra.split("-")
+    if path == "full":
+        batches, batch_size = range(1), len(inputs)
+    else:
+        batches = range(int(ends[0]), int(ends[1]) + 1)
     needed = (max(batches) + 1) * batch_size
     if needed > len(inputs):
         raise UserError(
             f"batch {max(batches)} of {batch_size} examples ends at example {needed}, but the "
             f"split has {len(inputs)}; lower exact.batches"
         )
-    spectra = []
+    solved = []
     for i in log.progress(batches, label="exact spectra"):
         part = slice(i * batch_size, (i + 1) * batch_size)
         spectrum = exact_spectrum(
-            network, loss, inputs[part], targets[part], reduce=reduce, memory_mb=memory_mb
+            network,
+            loss,
+            inputs[part],
+            targets[part],
+            reduce=path != "plain",
+            memory_mb=memory_mb,
         )
-        spectra.append(spectrum)
+        solved.append(spectrum)
         signal = int((spectrum.kind == "signal").sum())
         log.line(
             f"batch {i}: {signal} of {len(spectrum.kind)} eigenvalues above {spectrum.floor:.1e}, "
@@ -54,10 +65,10 @@ def spectra_of_batches(
     codes = {kind: code for code, kind in enumerate(KINDS)}
     return {
         "batch": np.array(batches),
-        "eigenvalues": np.stack([s.eigenvalues for s in spectra]),
-        "kind": np.array([[codes[kind] for kind in s.kind] for s in spectra], dtype=np.int8),
-        "floor": np.array([s.floor for s in spectra]),
-        "dimension": np.array([s.dimension for s in spectra]),
-        "timings/build_seconds": np.array([s.build_seconds for s in spectra]),
-        "timings/solve_seconds": np.array([s.solve_seconds for s in spectra]),
+        "eigenvalues": np.stack([s.eigenvalues for s in solved]),
+        "kind": np.array([[codes[kind] for kind in s.kind] for s in solved], dtype=np.int8),
+        "floor": np.array([s.floor for s in solved]),
+        "dimension": np.array([s.dimension for s in solved]),
+        "timings/build_seconds": np.array([s.build_seconds for s in solved]),
+        "timings/solve_seconds": np.array([s.solve_seconds for s in solved]),
     }

@@ -82,7 +82,7 @@ KNOWN: dict[str, Known] = {
         deviation=(0.2673, 0.2564, 0.2762),
     ),
 }
-NAMES = (*KNOWN, "npz", "synthetic")
+NAMES = (*KNOWN, "npz", "embeddings", "synthetic")
 
 
 def check_name(name: str) -> None:
@@ -92,7 +92,7 @@ def check_name(name: str) -> None:
 
 
 def files_of(name: str) -> list[str]:
-    """The raw files of a data set, relative to its own folder; none for npz and synthetic data."""
+    """The raw files of a data set, relative to its own folder; none for other than known data."""
     check_name(name)
     return KNOWN[name].files if name in KNOWN else []
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hessian_rmt.data.catalogue import KNOWN, check_name, cut, read_genuine
+from hessian_rmt.data.embeddings import read_embeddings
 from hessian_rmt.data.npz import Array, Split, read_npz
 from hessian_rmt.errors import UserError
 from hessian_rmt.seeds import derive_seed
@@ -52,7 +53,8 @@ def load_dataset(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
 
     Keys: name; train_examples and test_examples (the first that many of a split); held_out (the
     last that many training examples take the test split's place); image_size; standardise (true);
-    path for npz; shape, classes and seed for synthetic data, which needs train_examples.
+    path for npz; epoch for embeddings, whose folder is that of the run they are features of;
+    shape, classes and seed for synthetic data, which needs train_examples.
     Raises UserError for a missing or damaged file and for settings that do not fit the data.
     """
     name = settings["name"]
@@ -62,6 +64,9 @@ def load_dataset(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
     if name == "npz":
         splits, classes = read_npz(settings.get("path"), parts)
         kind = Path(settings["path"]).name
+    elif name == "embeddings":
+        path = Path(folder, f"epoch-{settings['epoch']:03d}.h5")
+        splits, classes, kind = read_embeddings(path, parts)
     elif name == "synthetic":
         splits, classes = _synthetic(settings, parts), settings["classes"]
         kind = "synthetic data"

@@ -24,8 +24,13 @@ Files = dict[str, str | Path]
 
 # What is plotted of spacings and ratios; the statistics use all of both
 LARGEST = {"spacings": 4.0, "ratios": 10.0}
-ARM_LABELS = {"signal": "signal", "cut": "cut at 1e-20", "round_off": "round-off"}
-ARM_COLORS = {"signal": BLUE, "cut": ORANGE, "round_off": VERMILION}
+ARM_LABELS = {
+    "signal": "signal",
+    "full": "signal, full data",
+    "cut": "cut at 1e-20",
+    "round_off": "round-off",
+}
+ARM_COLORS = {"signal": BLUE, "full": GREEN, "cut": ORANGE, "round_off": VERMILION}
 HISTOGRAM_COLUMNS = ("panel", "data", "arm", "quantity", "low", "high", "density", "count")
 
 

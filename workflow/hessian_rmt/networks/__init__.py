@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 # The library's own networks, as import paths: naming one imports its module alone.
-BUILDERS = {"mlp": "hessian_rmt.networks.mlp:mlp"}
+BUILDERS = {
+    "mlp": "hessian_rmt.networks.mlp:mlp",
+    "preresnet": "hessian_rmt.networks.preresnet:preresnet",
+    "resnet34_imagenet": "hessian_rmt.networks.pretrained:resnet34_imagenet",
+}
 
 
 def build_network(

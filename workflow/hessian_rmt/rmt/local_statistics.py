@@ -1,10 +1,11 @@
-"""Local statistics of exact spectra in three arms: signal, the paper's cut, round-off.
+"""Local statistics of exact spectra, arm by arm: signal, the paper's cut, round-off, full data.
 
 `applicability` section 6 keeps every eigenvalue beyond 1e-20. Of a plain P x P eigensolve that is
 mostly round-off on exact zeros. So: the *signal* arm holds what lies above the floor, of reduced
 Hessians; the *cut* arm what the paper keeps, of plain ones; the *round_off* arm the part of the cut
-that lies below the floor, the control. For ratios, positive and negative eigenvalues are separate
-spectra, since the density jumps by orders of magnitude at zero.
+that lies below the floor, the control; the *full* arm the signal of the one Hessian over the whole
+split, which has ratios but no pool to unfold it by. For ratios, positive and negative eigenvalues
+are separate spectra, since the density jumps by orders of magnitude at zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from hessian_rmt.rmt.local_tests import mean_bounded_ratio, ratio_agreement, spa
 from hessian_rmt.rmt.spacings import spacing_ratios, unfold
 
 PAPER_CUT = 1e-20
-ARMS = ("signal", "cut", "round_off")
+ARMS = ("signal", "full", "cut", "round_off")
 SIGNAL = 2  # code of `curvature.exact_batches.KINDS`
 FEWEST_MATRICES = 6  # for unfolding by a pool; fewer give spacings in steps too coarse to show
 SUMMARY_COLUMNS = (
@@ -43,20 +44,24 @@ Spectra = Mapping[str, np.ndarray]
 
 
 def local_statistics(
-    reduced: Sequence[Spectra], plain: Sequence[Spectra], *, replicates: int, seed: int
+    reduced: Sequence[Spectra],
+    plain: Sequence[Spectra],
+    full: Sequence[Spectra] = (),
+    *,
+    replicates: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Spacings, ratios and their tests for each arm that there is data for, flat for HDF5.
 
-    reduced, plain: tables of `curvature.exact_batches` with and without reduction. Returns, for
-    each arm A: A/ratios, A/spacings (empty where there are too few matrices) in
-    multiples of A/spacing_step, A/matrices,
-    A/eigenvalues (counts) and A/{the last ten of `SUMMARY_COLUMNS`}; round_off_share is the share
-    of round-off among what the paper's cut keeps (claim A6), in the arm cut.
+    reduced, plain: tables of `curvature.exact_batches` with and without reduction; full: those of
+    whole splits. Returns, for each arm A: A/ratios, A/spacings (empty where there are too few
+    matrices) in multiples of A/spacing_step, A/matrices, A/eigenvalues (counts) and A/{the last
+    eleven of `SUMMARY_COLUMNS`}; round_off_share is the share of round-off among what the paper's
+    cut keeps (claim A6), in the arm cut.
     """
     statistics: dict[str, Any] = {}
-    for arm, matrices in _arms(reduced, plain).items():
-        sides = [side for values in matrices for side in (values[values < 0], values[values > 0])]
-        sides = [side for side in sides if len(side) >= 10]
+    for arm, matrices in eigenvalues_by_arm(reduced, plain, full).items():
+        sides = sides_of_zero(matrices, at_least=10)
         mean = mean_bounded_ratio(sides)
         ratios = ratio_agreement(sides, replicates=replicates, seed=seed)
         values: dict[str, Any] = {
@@ -96,17 +101,29 @@ def summary_rows(run: str, epoch: int, part: str, statistics: Mapping[str, Any])
     ]
 
 
-def _arms(reduced: Sequence[Spectra], plain: Sequence[Spectra]) -> dict[str, list[np.ndarray]]:
+def eigenvalues_by_arm(
+    reduced: Sequence[Spectra], plain: Sequence[Spectra], full: Sequence[Spectra] = ()
+) -> dict[str, list[np.ndarray]]:
+    """Each arm's eigenvalues, matrix by matrix; arguments as of `local_statistics`."""
+
     def rows(tables: Sequence[Spectra]) -> list[tuple[np.ndarray, np.ndarray]]:
         return [pair for t in tables for pair in zip(t["eigenvalues"], t["kind"], strict=True)]
 
     arms = {"signal": [values[kind == SIGNAL] for values, kind in rows(reduced)]}
+    if full:
+        arms["full"] = [values[kind == SIGNAL] for values, kind in rows(full)]
     if plain:
         arms["cut"] = [values[np.abs(values) > PAPER_CUT] for values, _ in rows(plain)]
         arms["round_off"] = [
             values[(np.abs(values) > PAPER_CUT) & (kind != SIGNAL)] for values, kind in rows(plain)
         ]
     return arms
+
+
+def sides_of_zero(matrices: Sequence[np.ndarray], *, at_least: int) -> list[np.ndarray]:
+    """The negative and the positive eigenvalues of each matrix, where there are so many."""
+    sides = [side for values in matrices for side in (values[values < 0], values[values > 0])]
+    return [side for side in sides if len(side) >= at_least]
 
 
 def _round_off_share(plain: Sequence[Spectra]) -> float:
