@@ -232,6 +232,31 @@ REFUSED = {
     ),
     "epochs of four digits": (setting(f"{RUN}.training.epochs", 1000), "epochs", "from 0 to 999"),
     # the data set
+    "embeddings of no run": (
+        setting("runs.embeddings_fashion.dataset.run", "preresnet_fashon"),
+        "runs.embeddings_fashion.dataset.run",
+        "did you mean preresnet_fashion?; a run on data other than embeddings",
+    ),
+    "embeddings of embeddings": (
+        setting("runs.embeddings_fashion.dataset.run", "embeddings_fashion"),
+        "runs.embeddings_fashion.dataset.run",
+        "is 'embeddings_fashion'; a run on data other than embeddings",
+    ),
+    "embeddings of no checkpoint": (
+        setting("runs.embeddings_fashion.dataset.epoch", 4),
+        "runs.embeddings_fashion.dataset.epoch",
+        "is 4, one of the checkpoints of preresnet_fashion: 0, 5",
+    ),
+    "embeddings without an epoch": (
+        lambda config: config["runs"]["embeddings_fashion"]["dataset"].pop("epoch"),
+        "runs.embeddings_fashion.dataset.epoch",
+        "is missing; the data set embeddings needs it",
+    ),
+    "more examples than are embedded": (
+        setting("runs.embeddings_fashion.dataset.train_examples", 6001),
+        "runs.embeddings_fashion.dataset.train_examples",
+        "is 6001, at most 6000",
+    ),
     "batch beyond the split": (
         setting(f"{RUN}.dataset.train_examples", 5000),
         f"{RUN}.curvature.batch_sizes[8]",

@@ -1,6 +1,7 @@
 """Theorems about the exact spectrum: the reduced problem has all of the Hessian's eigenvalues."""
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from hessian_rmt.curvature import exact, exact_blocks, exact_spectrum
+from hessian_rmt.curvature.exact_batches import KINDS, exact_spectra
 from hessian_rmt.curvature.exact_reduction import as_perceptron, contrast_basis, reduce
 from hessian_rmt.errors import UserError
+from hessian_rmt.jobs import Log
 from hessian_rmt.networks.mlp import mlp
 
 FEATURES, CLASSES = 7, 4
@@ -331,3 +334,31 @@ def test_nothing_to_average_over_is_refused():
 def test_the_memory_sentence_names_the_reduced_order():
     with pytest.raises(UserError, match=r"matrix of order 50,000 and 57,220 MB"):
         exact._Limits(60_000, 12_000.0, vectors=False).refuse(50_000)
+
+
+# Files of spectra ---------------------------------------------------------------------------------
+
+
+def test_addresses_name_batches_plain_batches_and_the_whole_split():
+    network, x, y = problem((5,), "relu", True, 23)
+    log = Log(io.StringIO())
+
+    def spectra(address):
+        return exact_spectra(address, network, F.cross_entropy, x, y, 6, log, memory_mb=100)
+
+    batches = spectra("batches-0001-0002")
+    assert batches["batch"].tolist() == [1, 2]
+    for eigenvalues, kind, start in zip(
+        batches["eigenvalues"], batches["kind"], (6, 12), strict=True
+    ):
+        part = slice(start, start + 6)
+        alone = exact_spectrum(network, F.cross_entropy, x[part], y[part])
+        np.testing.assert_array_equal(eigenvalues, alone.eigenvalues)
+        assert [KINDS[code] for code in kind] == list(alone.kind)
+    plain = spectra("plain-0001-0001")
+    assert not (plain["kind"] == KINDS.index("structural_zero")).any()
+    np.testing.assert_allclose(plain["eigenvalues"][0], batches["eigenvalues"][0], atol=1e-13)
+    whole = exact_spectrum(network, F.cross_entropy, x, y)
+    np.testing.assert_array_equal(spectra("full")["eigenvalues"], whole.eigenvalues[None])
+    with pytest.raises(UserError, match="batch 3 of 6 examples ends at example 24"):
+        spectra("batches-0002-0003")

@@ -11,7 +11,13 @@ from hessian_rmt import rmt
 from hessian_rmt.errors import UserError
 from hessian_rmt.rmt import local_laws, local_tests
 from hessian_rmt.rmt.local_laws import goe_gap
+from hessian_rmt.rmt.local_statistics import SIGNAL, local_statistics
 from hessian_rmt.rmt.local_tests import goe_eigenvalues, semicircle_counting
+from hessian_rmt.rmt.rigidity_statistics import (
+    LENGTHS,
+    largest_deviation_p_value,
+    rigidity_statistics,
+)
 
 LAWS = {
     name: getattr(rmt, name)
@@ -447,3 +453,64 @@ def test_unusable_spectra_are_explained(call, sentence):
 def test_pool_fraction_outside_its_range():
     with pytest.raises(ValueError, match="between 0 and 1"):
         rmt.unfold([[1.0, 2.0], [1.0, 2.0]], pool_fraction=1.0)
+
+
+# Statistics of a cell ----------------------------------------------------------------------------
+
+
+def table(spectra):
+    """As `curvature.exact_batches` writes it, of spectra that are all signal but for one zero."""
+    eigenvalues = np.array([np.append(x, 0.0) for x in spectra])
+    kind = np.full(eigenvalues.shape, SIGNAL)
+    kind[:, -1] = 0
+    return {"eigenvalues": eigenvalues, "kind": kind}
+
+
+def test_the_full_arm_is_a_spectrum_of_its_own(goe_matrices):
+    batches = [table(goe_matrices[:3]), table(goe_matrices[3:6])]
+    whole = table([goe_matrices[6]])
+    statistics = local_statistics(batches, [], [whole], replicates=19, seed=1)
+    assert statistics["full/matrices"] == 1
+    assert statistics["signal/matrices"] == 6
+    assert len(statistics["full/spacings"]) == 0
+    x = goe_matrices[6]
+    expected = [rmt.spacing_ratios(side) for side in (x[x < 0], x[x > 0])]
+    np.testing.assert_array_equal(statistics["full/ratios"], np.concatenate(expected))
+    without = local_statistics(batches, [], replicates=19, seed=1)
+    assert not [name for name in without if name.startswith("full")]
+    for name, value in without.items():
+        np.testing.assert_array_equal(statistics[name], value)
+
+
+@pytest.mark.parametrize("stretch", [lambda x: x, lambda x: np.sign(x) * np.expm1(np.abs(x) / 4)])
+def test_rigidity_of_goe_agrees_whatever_the_density(goe_matrices, stretch):
+    """Half of 200 levels on each side; p-values of three disjoint parts are not all small."""
+    parts = [table([stretch(x) for x in goe_matrices[i : i + 12]]) for i in (0, 12, 24)]
+    found = [rigidity_statistics([part], [], replicates=39, seed=2) for part in parts]
+    for measure in ("number_variance", "delta3"):
+        assert max(each[f"signal/{measure}_p_value"] for each in found) > 0.1
+        assert found[0][f"signal/{measure}"].shape == LENGTHS.shape
+        assert found[0][f"signal/{measure}_goe"].shape == (39, len(LENGTHS))
+    assert found[0]["signal/sides"] == 24
+
+
+def test_rigidity_of_poisson_levels_is_rejected():
+    rng = np.random.default_rng(3)
+    poisson = table([rng.uniform(-1, 1, 200) for _ in range(12)])
+    found = rigidity_statistics([poisson], [], replicates=39, seed=2)
+    for measure, at_one in (("number_variance", 1.0), ("delta3", 1 / 15)):
+        assert found[f"signal/{measure}_p_value"] == 1 / 40
+        short = LENGTHS < 2  # unfolding has taken little of these
+        np.testing.assert_allclose(found[f"signal/{measure}"][short] / LENGTHS[short], at_one, 0.15)
+
+
+def test_p_value_of_the_largest_deviation_is_uniform_under_the_null():
+    """Ranks among exchangeable rows: uniform on 1/20 ... 1, here over correlated columns."""
+    rng = np.random.default_rng(4)
+    draws = rng.standard_normal((400, 20, 6)).cumsum(axis=2)
+    p = np.array([largest_deviation_p_value(rows[0], rows[1:]) for rows in draws])
+    counts = np.bincount(np.rint(20 * p).astype(int), minlength=21)[1:]
+    assert counts.sum() == 400
+    assert ((counts - 20) ** 2 / 20).sum() < 45  # chi-squared with 19 degrees: p = 7e-4
+    shifted = [largest_deviation_p_value(rows[0] + 9, rows[1:]) for rows in draws[:50]]
+    assert np.mean(shifted) < 0.15
