@@ -1,13 +1,13 @@
 """alpha(epsilon, phi), the fraction of negative eigenvalues (`geometry` (19)), in closed form.
 
 The logarithmic potential of a law is L(z) = z G - 1 - log G - int_0^G R, and alpha is
-1 - Im L(i0) / pi. At z = 0 that leaves
+1 - Im L(i0) / pi. That is, at z = 0,
 
-    alpha = 1 + (1/pi) Im [ log G - (1/phi) log(1 - sigma phi G) + P ],
-    P = epsilon G^2                                   simplified
-    P = -(1/2 phi) (log(1 - c G) + log(1 + c G))      refined, c = phi sqrt(epsilon / 2)
+    pi (alpha - 1) = arg G - (1/phi) arg(1 - sigma phi G) + p,
+    p = epsilon Im G^2                                simplified
+    p = -(1/2 phi) (arg(1 - c G) + arg(1 + c G))      refined, c = phi sqrt(epsilon / 2)
 
-with principal logarithms and G = G(i0), Im G < 0. At z = 0 not only (18) but (30) too is a cubic,
+with principal values and G = G(i0), Im G < 0. At z = 0 not only (18) but (30) too is a cubic,
 whose complex pair, which exists for epsilon > epsilon_c only, is G and its conjugate.
 """
 
@@ -87,12 +87,13 @@ def index_by_integration(law: Law, *, tolerance: float = 1e-10) -> float:
 def _index(energy: Array, ratio: float, model: Model) -> Array:
     """The closed form at energies above the critical one, sigma = 1."""
     g = _stieltjes_at_zero(energy, ratio, model)
+    angle = np.angle(g) - np.angle(1 - ratio * g) / ratio
     if model == "simplified":
-        last: Complex = energy * g**2
+        angle = angle + energy * (g**2).imag
     else:
         c = ratio * np.sqrt(energy / 2)
-        last = -(np.log(1 - c * g) + np.log(1 + c * g)) / (2 * ratio)
-    return 1 + (np.log(g) - np.log(1 - ratio * g) / ratio + last).imag / np.pi
+        angle = angle - (np.angle(1 - c * g) + np.angle(1 + c * g)) / (2 * ratio)
+    return 1 + angle / np.pi
 
 
 def _stieltjes_at_zero(energy: Array, ratio: float, model: Model) -> Complex:
