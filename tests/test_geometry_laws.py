@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 from numpy.polynomial import polynomial as poly
+from scipy.stats import kstest, ttest_1samp
 
+from hessian_rmt.errors import UserError
+from hessian_rmt.geometry.agreement import extrapolated, mean_p_value
 from hessian_rmt.geometry.critical_energy import (
     critical_energy,
     critical_energy_near_one,
@@ -11,7 +14,10 @@ from hessian_rmt.geometry.critical_energy import (
     critical_stieltjes,
     index_prefactor,
 )
+from hessian_rmt.geometry.densities import density_statistics, green_p_value
+from hessian_rmt.geometry.exponent import fit_exponent, limiting_exponent
 from hessian_rmt.geometry.index import index_by_integration, index_curve
+from hessian_rmt.geometry.indices import index_statistics
 from hessian_rmt.geometry.laws import (
     MODELS,
     cubic_density,
@@ -20,9 +26,8 @@ from hessian_rmt.geometry.laws import (
     hessian_polynomial,
     polynomial_roots,
     residual_law,
-    sample_hessian,
-    sampled_ratio,
 )
+from hessian_rmt.geometry.sampling import check_order, sample_spectra
 from hessian_rmt.rmt.laws import Semicircle
 
 RATIOS = (1 / 16, 0.25, 0.5, 0.75, 0.95)
@@ -93,16 +98,10 @@ def test_law_is_a_semicircle_at_large_energies(ratio):
 @pytest.mark.parametrize("ratio", [0.25, 0.6])
 def test_moments_of_the_law_against_sampled_matrices(model, ratio):
     """Traces of powers 1 ... 4, extrapolated from two sizes, within their standard errors."""
-    size, samples, energy, variance = 120, 60, 0.4, 0.7
-    powers = np.arange(1, 5)
+    energy, variance, samples, powers = 0.4, 0.7, 60, np.arange(1, 5)
     rng = np.random.default_rng(1)
-
-    def moments(n):
-        matrix = sample_hessian(n, energy, ratio, rng, model=model, variance=variance)
-        return np.mean(np.linalg.eigvalsh(matrix)[:, None] ** powers, 0)
-
-    assert sampled_ratio(size, ratio) == sampled_ratio(size // 2, ratio) == pytest.approx(ratio)
-    draws = np.array([2 * moments(size) - moments(size // 2) for _ in range(samples)])
+    spectra = sample_spectra(120, samples, energy, ratio, rng, model=model, variance=variance)
+    draws = extrapolated(*(np.mean(x[..., None] ** powers, 1) for x in spectra))
     law = hessian_law(energy, ratio, model=model, variance=variance)
     expected = [law.expect(lambda x, k=k: x**k) for k in powers]
     score = (draws.mean(0) - expected) / (draws.std(0, ddof=1) / samples**0.5)
@@ -239,6 +238,105 @@ def test_units(model):
     assert scaled.critical_energy == pytest.approx(4 * plain.critical_energy)
 
 
+# Exponents ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.5, 2.2])
+@pytest.mark.parametrize("critical", [0.02, 3.0])
+def test_planted_exponents_are_recovered(exponent, critical):
+    t = np.geomspace(0.01, 1, 30)
+    rng = np.random.default_rng(3)
+    exact = 0.3 * t**exponent
+    fit = fit_exponent(critical * (1 + t), exact, critical_energy=0.999 * critical)
+    assert fit.exponent == pytest.approx(exponent, abs=1e-6)
+    assert fit.critical_energy == pytest.approx(critical, rel=1e-6)
+    assert fit.prefactor == pytest.approx(0.3, rel=1e-5)
+    bent = exact * np.exp(0.4 * t - 0.1 * t**2)
+    assert limiting_exponent(t, bent)[0] == pytest.approx(exponent, abs=1e-12)
+    hits = 0
+    for _ in range(100):
+        noisy = exact * np.exp(0.02 * rng.standard_normal(len(t)))
+        low, high = fit_exponent(critical * (1 + t), noisy, critical_energy=critical).interval
+        hits += low < exponent < high
+    assert hits > 85  # 95 expected; binomial, four standard deviations
+
+
+@models
+@ratios
+def test_free_fits_tend_to_three_halves(model, ratio):
+    critical = float(critical_energy(ratio, model=model))
+
+    def departure(window):
+        t = np.geomspace(window / 30, window, 40)
+        curve = index_curve(critical * (1 + t), ratio, model=model)
+        fit = fit_exponent(curve.energy, curve.index, critical_energy=critical)
+        return 1.5 - fit.exponent, 1.5 - limiting_exponent(t, curve.index)[0]
+
+    free, limits = np.transpose([departure(window) for window in (0.1, 0.01)])
+    assert 0 < free[1] < 0.2 * free[0] < 0.02
+    assert abs(limits[1]) < 1e-6
+
+
+# Tests on sampled matrices ------------------------------------------------------------------------
+
+
+def test_mean_p_value():
+    """Student's test for one number, uniform for true means, small for false ones."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((12, 1)) + 0.3
+    assert mean_p_value(x, [0.0]) == pytest.approx(float(ttest_1samp(x[:, 0], 0).pvalue))
+    mix = rng.standard_normal((4, 4))
+    draws = rng.standard_normal((400, 15, 4)) @ mix + 2
+    assert kstest([mean_p_value(d, np.full(4, 2)) for d in draws], "uniform").pvalue > 1e-3
+    assert mean_p_value(draws[0], 2 + 2 * mix[0]) < 1e-3
+    with pytest.raises(ValueError, match="more draws"):
+        mean_p_value(draws[0][:4], np.full(4, 2))
+
+
+def test_extrapolation_removes_the_first_order():
+    """E tr W^2 / N = 1 + phi + phi / N for real Wishart W: 2 T_N - T_(N/2) has mean 1 + phi."""
+    large, small = sample_spectra(48, 400, 0.0, 0.5, np.random.default_rng(5))
+    draws = extrapolated(np.mean(large**2, 1), np.mean(small**2, 1))
+    plain = np.mean(large**2, 1)
+    for values, expected in ((draws, 1.5), (plain, 1.5 + 0.5 / 48)):
+        assert abs(values.mean() - expected) < 4 * values.std() / 20
+
+
+def test_density_p_values_are_calibrated():
+    rng, law = np.random.default_rng(6), hessian_law(0.1, 0.5)
+    p = [green_p_value(*sample_spectra(48, 16, 0.1, 0.5, rng), law) for _ in range(60)]
+    assert kstest(p, "uniform").pvalue > 1e-3
+
+
+def test_density_statistics_and_their_controls():
+    settings = {"size": 144, "samples": 16, "ratios": [0.25, 0.75], "energies": [0.0, 0.3]}
+    found = density_statistics(**settings, seed=1)
+    assert found["eigenvalues"].shape == (2, 2, 16, 144)
+    assert found["p_value"].min() > 1e-3
+    assert found["distance"].max() < 2 / 144  # two eigenvalues
+    assert found["p_value_wrong_energy"].max() < 1e-3
+    assert np.all(np.isnan(found["p_value_commuting"][:, 0]))
+    assert found["p_value_commuting"][:, 1].max() < 1e-3
+    mass = np.trapezoid(found["density"], found["grid"], axis=-1)
+    np.testing.assert_allclose(mass, 1, atol=2e-3)
+    again = density_statistics(**settings | {"ratios": [0.75]}, seed=1)
+    np.testing.assert_array_equal(again["eigenvalues"][0], found["eigenvalues"][1])
+
+
+def test_index_statistics_and_their_control():
+    found = index_statistics(240, 60, [0.25], [5, 20], 0.5, seed=1)
+    assert found["index"].shape == (2, 1, 141)
+    assert found["integration_error"].max() < 1e-10
+    assert found["p_value"].min() > 1e-3
+    assert found["p_value_wrong_energy"].max() < 1e-6
+    low, high = np.moveaxis(found["limiting_exponent_interval"], -1, 0)
+    np.testing.assert_allclose(found["limiting_exponent"], 1.5, atol=1e-5)
+    assert np.all(high - low < 1e-4)
+    np.testing.assert_allclose(
+        found["critical_curve"][:, :60], found["critical_curve_printed"][:, :60], rtol=1e-9
+    )
+
+
 def test_refusals():
     for ratio in (0.0, 1.0, -0.5):
         with pytest.raises(ValueError, match="phi"):
@@ -249,5 +347,6 @@ def test_refusals():
         residual_law(0.0, 0.5)
     with pytest.raises(ValueError, match="model"):
         hessian_law(0.1, 0.5, model="other")
-    with pytest.raises(ValueError, match="whole"):
-        sampled_ratio(50, 0.3)
+    with pytest.raises(UserError, match="whole"):
+        check_order(40, 0.75)
+    check_order(60, 0.75)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
         hessian_law,
         hessian_polynomial,
         residual_law,
-        sample_hessian,
     )
+    from hessian_rmt.geometry.sampling import sample_hessian
 
 __all__ = [
     "IndexCurve",
@@ -37,7 +37,7 @@ __getattr__ = lazy_exports(
             "hessian_law",
             "hessian_polynomial",
             "residual_law",
-            "sample_hessian",
         ),
+        "sampling": ("sample_hessian",),
     },
 )

@@ -8,6 +8,7 @@ n draws of k numbers, n (m - mu)^T S^-1 (m - mu) (n - k) / (k (n - 1)) follows F
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import combine_pvalues
 from scipy.stats import f as f_distribution
 
 from hessian_rmt.rmt.law import Array
@@ -33,6 +34,13 @@ def mean_p_value(draws: ArrayLike, expected: ArrayLike) -> float:
     difference = x.mean(0) - mu
     statistic = n * difference @ np.linalg.solve(covariance, difference)
     return float(f_distribution.sf(statistic * (n - k) / (k * (n - 1)), k, n - k))
+
+
+def combined_p_value(p_values: ArrayLike) -> float:
+    """Fisher's combination of independent p-values; nan among them are left out."""
+    values = np.ravel(p_values)
+    known = values[np.isfinite(values)]
+    return float(combine_pvalues(known).pvalue) if known.size else float("nan")
 
 
 def green_function(eigenvalues: ArrayLike, z: ArrayLike) -> Array:

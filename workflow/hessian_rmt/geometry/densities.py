@@ -11,15 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from hessian_rmt.geometry.agreement import extrapolated, green_function, mean_p_value
+from hessian_rmt.geometry.agreement import (
+    combined_p_value,
+    extrapolated,
+    green_function,
+    mean_p_value,
+)
 from hessian_rmt.geometry.laws import (
     cubic_density,
     gauss_newton_law,
     hessian_law,
     residual_law,
-    sample_hessian,
-    sampled_ratio,
 )
+from hessian_rmt.geometry.sampling import sample_spectra
+from hessian_rmt.jobs import Log
 from hessian_rmt.rmt.law import Array, Law
 from hessian_rmt.seeds import derive_seed
 
@@ -30,15 +35,23 @@ COMMUTING_SAMPLES = 5  # times as many, since their spectra are less rigid
 
 
 def density_statistics(
-    size: int, samples: int, ratios: list[float], energies: list[float], seed: int
+    size: int,
+    samples: int,
+    ratios: list[float],
+    energies: list[float],
+    seed: int,
+    *,
+    log: Log | None = None,
 ) -> dict[str, Any]:
-    """Arrays by (ratio, energy), flat for HDF5.
+    """Arrays by (ratio, energy), flat for HDF5; `samples` > 6.
 
-    `ratio`, `energy`; `eigenvalues` (ratios, energies, samples, size); `grid`, `density`
-    (..., 400) from the roots of (18) (at energy 0 Marchenko-Pastur); `distance`, Kolmogorov's, of
-    the pooled eigenvalues; `p_value`, `p_value_wrong_energy`, `p_value_commuting` (nan at energy 0,
-    where nothing is added). Raises ValueError where samples are too few or a matrix of order `size`
-    or size / 2 cannot have one of the ratios.
+    - `ratio`, `energy`, and `eigenvalues` (ratios, energies, samples, size)
+    - `grid`, `density` (..., 400): roots of (18), at energy 0 Marchenko-Pastur
+    - `distance`: Kolmogorov's, of the pooled eigenvalues
+    - `p_value`, `p_value_wrong_energy`, `p_value_commuting` (nan at energy 0, where nothing is added)
+    - `p_value_ratio` (ratios,): Fisher's combination over the energies
+
+    Raises UserError where matrices of order `size` or size / 2 cannot have one of the ratios.
     """
     shape = (len(ratios), len(energies))
     eigenvalues = np.empty((*shape, samples, size))
@@ -55,8 +68,10 @@ def density_statistics(
     }
     for at in np.ndindex(shape):
         ratio, energy = ratios[at[0]], energies[at[1]]
-        rng = np.random.default_rng(derive_seed(seed, "geometry", "densities", *at))
-        large, small = sampled_spectra(size, samples, ratio, energy, rng)
+        rng = np.random.default_rng(
+            derive_seed(seed, "geometry", "densities", str(ratio), str(energy))
+        )
+        large, small = sample_spectra(size, samples, energy, ratio, rng)
         law = hessian_law(energy, ratio)
         grid = _grid(law)
         eigenvalues[at], found["grid"][at] = large, grid
@@ -71,23 +86,10 @@ def density_statistics(
                 _commuting_spectra(n, draws, ratio, energy, rng) for n in (size, size // 2)
             )
             found["p_value_commuting"][at] = green_p_value(large, small, law)
+        if log:
+            log.line(f"ratio {ratio:g}, energy {energy:g}: p = {found['p_value'][at]:.3g}")
+    found["p_value_ratio"] = np.array([combined_p_value(p) for p in found["p_value"]])
     return found
-
-
-def sampled_spectra(
-    size: int, samples: int, ratio: float, energy: float, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Eigenvalues (samples, size) and (samples, size / 2) of the simplified model."""
-    for n in (size, size // 2):
-        if abs(sampled_ratio(n, ratio) / ratio - 1) > 1e-12:
-            raise ValueError(f"order {n} cannot have the ratio {ratio:g}")
-    large, small = (
-        np.stack(
-            [np.linalg.eigvalsh(sample_hessian(n, energy, ratio, rng)) for _ in range(samples)]
-        )
-        for n in (size, size // 2)
-    )
-    return large, small
 
 
 def green_p_value(large: Array, small: Array, law: Law) -> float:

@@ -1,9 +1,10 @@
 """index ~ a (energy / c - 1)^p: the exponent of `geometry` (20), (31), fitted free.
 
-As one would fit measured points: a, c and p together, by least squares of relative deviations. The
-interval is Student's, from the scatter about the fitted power law: on an exact curve that is
-the law's curvature inside the window, so it says how well a power describes the window, and the
-approach to 3/2 is read off windows that shrink.
+`fit_exponent` fits a, c and p together, as one would fit measured points, by least squares of
+relative deviations. On an exact curve the scatter about the power law is the curve's own bend
+inside the window, so its interval says how well a power describes the window, not where p tends.
+`limiting_exponent` takes the bend into account, log index = log a + p log t + b_1 t + b_2 t^2 with
+t = energy / c - 1 and the exact c.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from hessian_rmt.rmt.law import Array
 
 @dataclass(frozen=True)
 class ExponentFit:
-    """`exponent` p with its 95 % `interval`; `critical_energy` c in the units of the energies."""
+    """p with its 95 % `interval`, Student's from the residuals; a; c."""
 
     exponent: float
     interval: tuple[float, float]
@@ -45,3 +46,22 @@ def fit_exponent(energy: Array, index: Array, *, critical_energy: float) -> Expo
     log_a, log_gap, p = (float(value) for value in found)
     c = closest - scale * float(np.exp(log_gap))
     return ExponentFit(p, (p - width, p + width), float(np.exp(log_a)), c)
+
+
+def limiting_exponent(distance: Array, index: Array) -> tuple[float, tuple[float, float]]:
+    """p and its 95 % interval from `index` > 0 at `distance` t > 0, both (n,) with n > 4.
+
+    The interval is Student's, from the residuals. Raises ValueError.
+    """
+    if len(distance) < 5 or not np.all(index > 0):
+        raise ValueError("limiting_exponent: needs five points or more with a positive index")
+    t = np.asarray(distance, float)
+    design = np.stack([np.log(t), np.ones_like(t), t, t**2], axis=1)
+    target = np.log(index)
+    solution = np.linalg.lstsq(design, target)[0]
+    free = len(t) - design.shape[1]
+    noise = np.sum((target - design @ solution) ** 2) / free
+    deviation = (noise * np.linalg.inv(design.T @ design)[0, 0]) ** 0.5
+    width = float(student.ppf(0.975, free) * deviation)
+    p = float(solution[0])
+    return p, (p - width, p + width)

@@ -5,20 +5,22 @@ orders N and N / 2, extrapolated in 1 / N (see `agreement`); the control compare
 index at an energy a tenth too large.
 """
 
+from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.stats import combine_pvalues
 
-from hessian_rmt.geometry.agreement import extrapolated, mean_p_value
+from hessian_rmt.geometry.agreement import combined_p_value, extrapolated, mean_p_value
 from hessian_rmt.geometry.critical_energy import (
     critical_energy,
     critical_energy_near_one,
     critical_energy_printed,
 )
-from hessian_rmt.geometry.exponent import fit_exponent
+from hessian_rmt.geometry.exponent import fit_exponent, limiting_exponent
 from hessian_rmt.geometry.index import index_by_integration, index_curve
-from hessian_rmt.geometry.laws import MODELS, Model, hessian_law, sample_hessian, sampled_ratio
+from hessian_rmt.geometry.laws import MODELS, Model, hessian_law
+from hessian_rmt.geometry.sampling import sample_spectra
+from hessian_rmt.jobs import Log
 from hessian_rmt.rmt.law import Array
 from hessian_rmt.seeds import derive_seed
 
@@ -26,6 +28,7 @@ DISTANCES = np.logspace(-4, 3, 141)  # energy / critical energy - 1
 INTEGRATED = slice(None, None, 10)
 WINDOWS = np.array([0.01, 0.03, 0.1, 0.3, 1.0])  # largest distance of a fit, its smallest a 30th
 FIT_POINTS = 40
+LIMIT_WINDOW = 0.03  # distances below it give the limiting exponent
 RATIOS = np.linspace(0.02, 0.98, 97)
 
 
@@ -36,27 +39,35 @@ def index_statistics(
     relative_energies: list[float],
     variance: float,
     seed: int,
+    *,
+    log: Log | None = None,
 ) -> dict[str, Any]:
     """Arrays by (model, ratio), models simplified and refined, flat for HDF5.
 
-    `ratio`, `variance` of H_0, `critical_energy`, `prefactor`; curves `energy`, `index`,
-    `asymptotic` (..., 141); `integration_error`, the largest difference between closed form and
-    integral of the density at every tenth point; exponents of free fits by `window`: `exponent`,
-    `exponent_low`, `exponent_high`, `fitted_critical_energy` relative to the exact one (..., 5);
-    sampled `sampled_energy`, `sampled_index`, `sampled_error` (standard error), `sampled_exact`
-    (..., energies), `p_value`, `p_value_wrong_energy` (Fisher's, over the energies). By
-    `curve_ratio`: `critical_curve`, `critical_curve_printed`, `critical_curve_near_one` (2, 97).
+    - `ratio`, `variance` of H_0, `critical_energy`, `prefactor`
+    - curves over `distance` (141,): `energy`, `index`, `asymptotic` (..., 141); `integration_error`,
+      the largest difference between closed form and integral of the density at every tenth point
+    - free fits by `window`: `exponent`, `exponent_low`, `exponent_high`, and
+      `fitted_critical_energy` relative to the exact one (..., 5)
+    - `limiting_exponent`, `limiting_exponent_interval` (..., 2)
+    - `sampled_energy`, `sampled_index`, `sampled_error` (standard error), `sampled_exact`
+      (..., energies); `p_value`, `p_value_wrong_energy`, combined over the energies, and
+      `p_value_model` (2,), over the ratios too
+    - by `curve_ratio` (97,): `critical_curve`, `critical_curve_printed`, `critical_curve_near_one`
+
+    Raises UserError as `densities.density_statistics` does.
     """
     shape = (len(MODELS), len(ratios))
-    rows = [
-        _row(size, samples, model, ratio, relative_energies, variance, seed)
-        for model in MODELS
-        for ratio in ratios
-    ]
+    rows = []
+    for model, ratio in product(MODELS, ratios):
+        rows.append(_row(size, samples, model, ratio, relative_energies, variance, seed))
+        if log:
+            log.line(f"{model}, ratio {ratio:g}: p = {rows[-1]['p_value']:.3g}")
     found: dict[str, Any] = {
         name: np.reshape([row[name] for row in rows], shape + np.shape(rows[0][name]))
         for name in rows[0]
     }
+    found["p_value_model"] = np.array([combined_p_value(p) for p in found["p_value"]])
     for name, function in (
         ("critical_curve", critical_energy),
         ("critical_curve_printed", critical_energy_printed),
@@ -70,35 +81,6 @@ def index_statistics(
         "distance": DISTANCES,
         "curve_ratio": RATIOS,
     }
-
-
-def sampled_indices(
-    size: int,
-    samples: int,
-    energy: float,
-    ratio: float,
-    rng: np.random.Generator,
-    *,
-    model: Model = "simplified",
-    variance: float = 1.0,
-) -> Array:
-    """Index (samples,) of matrices of order `size` and size / 2, extrapolated in 1 / size."""
-    for n in (size, size // 2):
-        if abs(sampled_ratio(n, ratio) / ratio - 1) > 1e-12:
-            raise ValueError(f"order {n} cannot have the ratio {ratio:g}")
-    fractions = (
-        [
-            np.mean(
-                np.linalg.eigvalsh(
-                    sample_hessian(n, energy, ratio, rng, model=model, variance=variance)
-                )
-                < 0
-            )
-            for _ in range(samples)
-        ]
-        for n in (size, size // 2)
-    )
-    return extrapolated(*fractions)
 
 
 def _row(
@@ -121,21 +103,14 @@ def _row(
         energy = critical * (1 + np.geomspace(window / 30, window, FIT_POINTS))
         index = index_curve(energy, ratio, model=model, variance=variance).index
         fits.append(fit_exponent(energy, index, critical_energy=critical))
+    near = DISTANCES < LIMIT_WINDOW
+    limit, interval = limiting_exponent(DISTANCES[near], curve.index[near])
     energies = critical * np.array(relative_energies)
-    draws = np.stack(
-        [
-            sampled_indices(
-                size,
-                samples,
-                energy,
-                ratio,
-                np.random.default_rng(derive_seed(seed, "geometry", "index", model, str(ratio), k)),
-                model=model,
-                variance=variance,
-            )
-            for k, energy in enumerate(energies)
-        ]
-    )
+    draws = np.empty((len(energies), samples))
+    for k, energy in enumerate(energies):
+        rng = np.random.default_rng(derive_seed(seed, "geometry", "index", model, str(ratio), k))
+        spectra = sample_spectra(size, samples, energy, ratio, rng, model=model, variance=variance)
+        draws[k] = extrapolated(*(np.mean(values < 0, axis=1) for values in spectra))
     exact, wrong = (
         index_curve(factor * energies, ratio, model=model, variance=variance).index
         for factor in (1.0, 1.1)
@@ -151,17 +126,18 @@ def _row(
         "exponent_low": [fit.interval[0] for fit in fits],
         "exponent_high": [fit.interval[1] for fit in fits],
         "fitted_critical_energy": [fit.critical_energy / critical for fit in fits],
+        "limiting_exponent": limit,
+        "limiting_exponent_interval": interval,
         "sampled_energy": energies,
         "sampled_index": draws.mean(1),
         "sampled_error": draws.std(1, ddof=1) / samples**0.5,
         "sampled_exact": exact,
-        "p_value": _combined(draws, exact),
-        "p_value_wrong_energy": _combined(draws, wrong),
+        "p_value": _p_value(draws, exact),
+        "p_value_wrong_energy": _p_value(draws, wrong),
     }
 
 
-def _combined(draws: Array, expected: Array) -> float:
+def _p_value(draws: Array, expected: Array) -> float:
     """Fisher's combination of Student's tests, one an energy."""
-    values = [mean_p_value(d[:, None], [e]) for d, e in zip(draws, expected, strict=True)]
-    known = [value for value in values if np.isfinite(value)]
-    return float(combine_pvalues(known).pvalue) if known else float("nan")
+    pairs = zip(draws, expected, strict=True)
+    return combined_p_value([mean_p_value(draw[:, None], [value]) for draw, value in pairs])

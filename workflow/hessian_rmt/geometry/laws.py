@@ -19,7 +19,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hessian_rmt.rmt.ensembles import goe, wishart
 from hessian_rmt.rmt.free_convolution import free_additive_convolution, product_wishart
 from hessian_rmt.rmt.law import Array, Complex, Law
 from hessian_rmt.rmt.laws import MarchenkoPastur, Semicircle
@@ -116,47 +115,6 @@ def polynomial_roots(coefficients: ArrayLike) -> Complex:
     companion[..., 0, :] = -monic
     companion[..., range(1, degree), range(degree - 1)] = 1
     return np.linalg.eigvals(companion).astype(complex)
-
-
-def sample_hessian(
-    size: int,
-    energy: float,
-    ratio: float,
-    rng: np.random.Generator,
-    *,
-    model: Model = "simplified",
-    variance: float = 1.0,
-) -> Array:
-    """One random matrix H_0 + H_1 (size, size) of the model, with Gaussian entries.
-
-    refined: one block of H_1 of (23), whose other blocks repeat its eigenvalues; size even. Its
-    ratio is rounded as `sampled_ratio` says.
-    """
-    check_model(model)
-    gauss_newton = variance * wishart(size, rng, ratio=ratio)
-    if model == "simplified":
-        return gauss_newton + (4 * energy) ** 0.5 * goe(size, rng)
-    if size % 2:
-        raise ValueError(f"sample_hessian: the refined model needs an even size, not {size}")
-    half = size // 2
-    passed = round(half / ratio)  # m / 2
-    residuals = (2 * energy) ** 0.5 * rng.standard_normal((half, passed))
-    block = residuals @ rng.standard_normal((half, passed)).T / (2 * passed)
-    hessian = gauss_newton
-    hessian[:half, half:] += block
-    hessian[half:, :half] += block.T
-    return hessian
-
-
-def sampled_ratio(size: int, ratio: float) -> float:
-    """The ratio phi that a sampled matrix has: columns are whole numbers.
-
-    Raises ValueError where the two parts of the refined model would round differently.
-    """
-    columns = round(size / ratio)
-    if columns != 2 * round(size // 2 / ratio):
-        raise ValueError(f"no whole number of columns at size {size} and ratio {ratio:g}")
-    return size / columns
 
 
 def check_model(model: str) -> None:
