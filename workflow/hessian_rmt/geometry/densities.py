@@ -48,7 +48,7 @@ def density_statistics(
     - `ratio`, `energy`, and `eigenvalues` (ratios, energies, samples, size)
     - `grid`, `density` (..., 400): roots of (18), at energy 0 Marchenko-Pastur
     - `distance`: Kolmogorov's, of the pooled eigenvalues
-    - `p_value`, `p_value_wrong_energy`, `p_value_commuting` (nan at energy 0, where nothing is added)
+    - `p_value`, `p_value_wrong_energy`, `p_value_commuting` (nan at energy 0: nothing is added)
     - `p_value_ratio` (ratios,): Fisher's combination over the energies
 
     Raises UserError where matrices of order `size` or size / 2 cannot have one of the ratios.

@@ -45,8 +45,8 @@ def index_statistics(
     """Arrays by (model, ratio), models simplified and refined, flat for HDF5.
 
     - `ratio`, `variance` of H_0, `critical_energy`, `prefactor`
-    - curves over `distance` (141,): `energy`, `index`, `asymptotic` (..., 141); `integration_error`,
-      the largest difference between closed form and integral of the density at every tenth point
+    - curves over `distance` (141,): `energy`, `index`, `asymptotic` (..., 141); at every tenth
+      point `integration_error`, the largest difference of closed form and integrated density
     - free fits by `window`: `exponent`, `exponent_low`, `exponent_high`, and
       `fitted_critical_energy` relative to the exact one (..., 5)
     - `limiting_exponent`, `limiting_exponent_interval` (..., 2)
