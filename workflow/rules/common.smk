@@ -266,6 +266,16 @@ def ensemble_settings(wildcards):
     return config["figures"]["universality"][figure] | {"seed": config["seed"]}
 
 
+# Geometry: laws -----------------------------------------------------------------------------------
+
+
+def geometry_settings(figure):
+    """A figure's settings with the seed; without settings it is not part of this scale."""
+    return config["figures"].get("geometry", {}).get(figure, {}) | {
+        "seed": config["seed"]
+    }
+
+
 # Figures ------------------------------------------------------------------------------------------
 
 

@@ -169,3 +169,31 @@ rule applicability_figX1:
         labels=labelled_cells(APPLICABILITY.get("figX1", NO_ROWS)["rows"]),
     script:
         "../scripts/applicability_figX1.py"
+
+
+rule geometry_fig1:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig1.h5",
+        library=library("geometry_fig1.py"),
+    output:
+        **figure_files("geometry", "fig1"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/geometry_fig1.py"
+
+
+rule geometry_figX1:
+    input:
+        statistics="results/{scale}/statistics/geometry/figX1.h5",
+        library=library("geometry_figX1.py"),
+    output:
+        **figure_files("geometry", "figX1"),
+    log:
+        "results/{scale}/logs/figures/geometry/figX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/geometry_figX1.py"
