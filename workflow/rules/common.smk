@@ -43,7 +43,7 @@ wildcard_constraints:
     epoch=r"\d{3}",
     part="train|test",
     sums="pairs|graphs",
-    spectra=r"full|(batches|plain)-\d{4}-\d{4}",
+    spectra=r"full|(batches|plain)-\d{4}-\d{4}|solvers-\d{4}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -329,6 +329,12 @@ def labelled_cells(rows):
     return [
         f"{label_of(row['run'])}, epoch {row['epoch']}, {row['part']}" for row in rows
     ]
+
+
+def solver_files(rows):
+    """The first batch of each cell, by every eigensolver."""
+    cells = [exact_folder(row["run"], row["epoch"], row["part"]) for row in rows]
+    return [f"{folder}/solvers-0000.h5" for folder in cells]
 
 
 def density_files(rows):

@@ -171,6 +171,26 @@ rule applicability_figX1:
         "../scripts/applicability_figX1.py"
 
 
+rule applicability_tableX1:
+    input:
+        spectra=solver_files(APPLICABILITY.get("tableX1", NO_ROWS)["rows"]),
+        library=library("applicability_tableX1.py"),
+    output:
+        table=report(
+            "results/{scale}/tables/applicability/tableX1.csv",
+            caption="../report/applicability_tableX1.rst",
+            category="applicability",
+        ),
+    log:
+        "results/{scale}/logs/tables/applicability/tableX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(APPLICABILITY.get("tableX1", NO_ROWS)["rows"]),
+    script:
+        "../scripts/applicability_tableX1.py"
+
+
 rule geometry_fig1:
     input:
         statistics="results/{scale}/statistics/geometry/fig1.h5",

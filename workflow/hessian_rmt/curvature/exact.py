@@ -71,11 +71,12 @@ class ExactSpectrum:
 
 @dataclass(frozen=True)
 class _Problem:
-    """K (its upper triangle), or F with K = F F^T, and how vectors extend to all parameters."""
+    """K (this triangle), or F with K = F F^T, and how vectors extend to all parameters."""
 
     matrix: Tensor
     extend: Extension
     factored: bool = False
+    triangle: str = "U"
     rank_gap: tuple[float, float] = (0.0, 1.0)
 
 
@@ -173,6 +174,18 @@ class _Limits:
 # -- the matrix -----------------------------------------------------------------------------------
 
 
+def plain_hessian(
+    network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, *, memory_mb: float = 12000.0
+) -> Tensor:
+    """The P x P Hessian itself, float64, column by column; refused as in `exact_spectrum`."""
+    parameters = sum(p.numel() for p in network.parameters())
+    limits = _Limits(parameters, memory_mb, vectors=False)
+    network = copy.deepcopy(network).double()
+    x = inputs.double() if inputs.is_floating_point() else inputs
+    y = targets.double() if targets.is_floating_point() else targets
+    return _general_problem(network, loss, x, y, None, limits, plain=True).matrix
+
+
 def _perceptron_problem(
     perceptron: Perceptron, x: Tensor, y: Tensor, micro_batch: int | None, limits: _Limits
 ) -> _Problem:
@@ -242,7 +255,8 @@ def _general_problem(
             columns = isometry(columns)
         return columns
 
-    return _Problem(K, extend)
+    # The solver's default, which spectra as published came from: round-off differs between the two
+    return _Problem(K, extend, triangle="L")
 
 
 def _hessian_by_columns(
@@ -308,9 +322,9 @@ def _solve(problem: _Problem, vectors: bool) -> tuple[np.ndarray, Tensor | None,
     else:
         relative_floor = _EPS * order
         if vectors:
-            values, basis = torch.linalg.eigh(matrix, UPLO="U")
+            values, basis = torch.linalg.eigh(matrix, UPLO=problem.triangle)
         else:
-            values = torch.linalg.eigvalsh(matrix, UPLO="U")
+            values = torch.linalg.eigvalsh(matrix, UPLO=problem.triangle)
     norm = float(values.abs().max()) if order else 0.0
     return values.cpu().numpy(), basis, relative_floor * norm
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hessian_rmt.curvature.exact import exact_spectrum
 from hessian_rmt.curvature.hessian import Loss
+from hessian_rmt.curvature.solvers import spectra_by_solver
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 
@@ -28,22 +29,29 @@ def exact_spectra(
     """The spectra that an address names.
 
     spectra: ``batches-0000-0019``, the reduced spectra of these batches, where batch i holds the
-        examples i b, ..., i b + b - 1; ``plain-0000-0000``, the same without reduction; or
-        ``full``, the one reduced spectrum over all examples.
+        examples i b, ..., i b + b - 1; ``plain-0000-0000``, the same without reduction;
+        ``full``, the one reduced spectrum over all examples; or ``solvers-0000``, the plain spectra
+        of one batch as several eigensolvers give them, see `curvature.solvers`.
 
-    Returns batch (n,), eigenvalues (n, P), kind (n, P) indices into `KINDS`, floor, dimension,
-    build_seconds and solve_seconds (n,). Raises UserError when there are too few examples.
+    But for the last, returns batch (n,), eigenvalues (n, P), kind (n, P) indices into `KINDS`,
+    floor, dimension, build_seconds and solve_seconds (n,). Raises UserError when there are too few
+    examples.
     """
     path, *ends = spectra.split("-")
     if path == "full":
         batches, batch_size = range(1), len(inputs)
     else:
-        batches = range(int(ends[0]), int(ends[1]) + 1)
+        batches = range(int(ends[0]), int(ends[-1]) + 1)
     needed = (max(batches) + 1) * batch_size
     if needed > len(inputs):
         raise UserError(
             f"batch {max(batches)} of {batch_size} examples ends at example {needed}, but the "
             f"split has {len(inputs)}; lower exact.batches"
+        )
+    if path == "solvers":
+        part = slice(batches[0] * batch_size, (batches[0] + 1) * batch_size)
+        return spectra_by_solver(
+            network, loss, inputs[part], targets[part], log, memory_mb=memory_mb
         )
     solved = []
     for i in log.progress(batches, label="exact spectra"):
