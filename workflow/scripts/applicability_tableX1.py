@@ -1,7 +1,7 @@
 """`applicability` table X1: round-off by eigensolver."""
 
 from hessian_rmt.jobs import job
-from hessian_rmt.rmt.round_off import COLUMNS, round_off_rows
+from hessian_rmt.rmt.solver_round_off import COLUMNS, round_off_rows
 from hessian_rmt.storage import read_hdf5, write_csv
 
 with job(snakemake.log[0]):

@@ -12,7 +12,7 @@ from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.networks.mlp import mlp
 from hessian_rmt.rmt.local_tests import goe_eigenvalues
-from hessian_rmt.rmt.round_off import COLUMNS, round_off_rows
+from hessian_rmt.rmt.solver_round_off import COLUMNS, round_off_rows
 
 
 @pytest.fixture(scope="module")
