@@ -42,7 +42,7 @@ from hessian_rmt.seeds import derive_seed
 EDGES = 62  # of a histogram; without outliers zero is in the middle of a bin
 RATIO_EDGES = np.linspace(0, 5, 51)
 CONTROL = "control"  # independent levels
-QUANTILES = 400  # of the law of the outliers
+CELLS, FARTHEST = 400, 4.5  # of the grid in |z| for the law of the outliers
 FEWEST_RATIOS = 20  # for a mean with an error
 RATIO_STATISTICS = (
     *("mean_bounded_ratio", "low", "high", "z_goe", "z_poisson"),
@@ -176,16 +176,17 @@ def _case(
 def bulk_law(size: int, k2: float, column: Column) -> Law:
     """The law given the shift: a semicircle, or its free convolution with the added diagonal.
 
-    The outliers' share of the diagonal is the law of outlier_scale (1 + z^2), by its quantiles: the
-    entries differ from matrix to matrix.
+    Of the diagonal, outliers / size has the law of outlier_scale (1 + z^2), on a grid of |z|, as
+    the entries differ from matrix to matrix.
     """
     semicircle = gaussian_process_law(size, k2)
     if not column.outliers:
         return semicircle
-    z = norm.ppf(0.5 + (np.arange(QUANTILES) + 0.5) / (2 * QUANTILES))
+    ends = np.linspace(0, FARTHEST, CELLS + 1)
     share = column.outliers / size
-    positions = np.concatenate([[0.0], column.outlier_scale * (1 + z**2)])
-    weights = np.concatenate([[1 - share], np.full(QUANTILES, share / QUANTILES)])
+    raised = column.outlier_scale * (1 + ((ends[1:] + ends[:-1]) / 2) ** 2)
+    weights = np.concatenate([[1 - share], share * 2 * np.diff(norm.cdf(ends))])
+    positions = np.concatenate([[0.0], raised])
     return free_additive_convolution(semicircle, Atoms(positions, weights))
 
 
