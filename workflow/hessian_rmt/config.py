@@ -57,6 +57,12 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     for name, run in config["runs"].items():
         _check_run(("runs", name), run, config["runs"])
     _check_figures(config["figures"], config["runs"])
+    outliers, size = (config["gaussian_process"][key] for key in ("outliers", "size"))
+    if outliers > size // 2:
+        refuse(
+            ("gaussian_process", "outliers"),
+            f"is {outliers}, but must be at most {size // 2}, half of gaussian_process.size",
+        )
     return config
 
 

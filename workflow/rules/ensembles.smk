@@ -1,4 +1,4 @@
-"""Random-matrix ensembles: spectra of sums against free convolutions. No networks here."""
+"""Random-matrix ensembles: sums against free convolutions, Gaussian processes. No networks here."""
 
 
 rule ensembles:
@@ -16,3 +16,22 @@ rule ensembles:
         settings=ensemble_settings,
     script:
         "../scripts/ensembles.py"
+
+
+rule gaussian_process:
+    input:
+        library=library("gaussian_process.py"),
+    output:
+        statistics="results/{scale}/ensembles/gaussian_process.h5",
+    log:
+        "results/{scale}/logs/ensembles/gaussian_process.log",
+    benchmark:
+        "results/{scale}/benchmarks/ensembles/gaussian_process.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=config["gaussian_process"],
+        replicates=config["local_tests"]["replicates"],
+        seed=config["seed"],
+    script:
+        "../scripts/gaussian_process.py"

@@ -137,6 +137,38 @@ for figure in ("fig3", "fig4"):
             "../scripts/applicability_local.py"
 
 
+rule applicability_fig5:
+    input:
+        statistics="results/{scale}/ensembles/gaussian_process.h5",
+        library=library("applicability_fig5.py"),
+    output:
+        **figure_files("applicability", "fig5"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=config["gaussian_process"],
+    script:
+        "../scripts/applicability_fig5.py"
+
+
+rule applicability_fig6:
+    input:
+        statistics="results/{scale}/ensembles/gaussian_process.h5",
+        library=library("applicability_fig6.py"),
+    output:
+        **figure_files("applicability", "fig6"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig6.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=config["gaussian_process"],
+    script:
+        "../scripts/applicability_fig6.py"
+
+
 rule applicability_figS:
     input:
         statistics=grid_statistics,
