@@ -5,16 +5,20 @@
 A row's time is for 1,000 points across the hull of the support, the support known; edges have their
 own column. Errors are taken 1 % of a band away from its edges. The last row compares the intervals
 of random atoms + semicircle with root finding in 40 digits; "wrong" counts a number of intervals
-that differs, by the search made for semicircles or by the one for any two laws. Whether the peers
-freealg and rmtool are installed is said below the table; they are not timed.
+that differs, by the search made for semicircles or by the one for any two laws, and by freealg's.
+
+Peers, where they are installed and can do a pair: rmtool (polynomials in sympy; its polynomial is
+made before the clock starts) and freealg (atoms + semicircle only; its density is taken at distance
+`ETA` from the axis, the nearest at which it is still right). They are timed in turns with us.
 """
 
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from itertools import pairwise
+from math import prod
 from statistics import median
+from time import perf_counter
 
 import mpmath
 import numpy as np
@@ -28,8 +32,8 @@ from hessian_rmt.rmt.law import Law
 from hessian_rmt.rmt.laws import KestenMcKay, MarchenkoPastur, Semicircle
 
 Array = NDArray[np.float64]
-POINTS, REPEATS, CASES = 1000, 7, 100
-PEERS = ("freealg", "rmtool")
+POINTS, REPEATS, CASES, ETA = 1000, 7, 100, 1e-9
+SLOW = 0.5  # seconds for four points, beyond which a peer is not timed
 COLUMNS = (
     "pair",
     "density_error",
@@ -39,6 +43,10 @@ COLUMNS = (
     "density_seconds",
     "edges_seconds",
     "newton_steps",
+    "peer",
+    "peer_density_error",
+    "peer_seconds",
+    "times_faster",
 )
 
 
@@ -55,6 +63,21 @@ def kesten_mckay_roots(d: int) -> Callable[[Array], Array]:
     return roots(lambda z: [-0.25, z, d * d - z * z + (d - 2) / 2, -(d - 2) * z, d - 1])
 
 
+def atoms_roots(atoms: Atoms, variance: float) -> Callable[[Array], Array]:
+    """Of sum_i w_i / (z - x_i - v g) = g, multiplied by its denominators."""
+
+    def coefficients(z: float) -> Array:
+        factors = [np.poly1d([-variance, z - x]) for x in atoms.positions]
+        whole = prod(factors, start=np.poly1d([1.0, 0.0]))
+        for i, weight in enumerate(atoms.weights):
+            others = factors[:i] + factors[i + 1 :]
+            whole = whole - weight * prod(others, start=np.poly1d([1.0]))
+        return whole.coeffs
+
+    return roots(coefficients)
+
+
+FIVE_ATOMS = Atoms([-2.0, -1.0, 0.0, 1.5, 3.0], [0.1, 0.2, 0.3, 0.25, 0.15])
 SPECTRUM = Empirical(np.random.default_rng(0).standard_normal(500))
 PAIRS: dict[str, tuple[Law, Law, Callable[[Array], Array] | None]] = {
     "semicircle + semicircle": (Semicircle(0.5), Semicircle(0.5), Semicircle(1.0).density),
@@ -79,6 +102,7 @@ PAIRS: dict[str, tuple[Law, Law, Callable[[Array], Array] | None]] = {
         Atoms([-1.0, 1.0]),
         KestenMcKay(2).density,
     ),
+    "5 atoms + semicircle": (FIVE_ATOMS, Semicircle(0.05), atoms_roots(FIVE_ATOMS, 0.05)),
     "MP(1/2) + KM(3)": (MarchenkoPastur(0.5), KestenMcKay(3), None),
     "500 atoms + semicircle": (SPECTRUM, Semicircle(0.05), None),
     "500 atoms + MP(1/2)": (SPECTRUM, MarchenkoPastur(0.5), None),
@@ -120,9 +144,77 @@ def exact_edges(atoms: Atoms, variance: float) -> list[float]:
     return [float(edge) for edge in z]
 
 
-def random_atoms() -> tuple[int, int, float]:
-    """Cases with a wrong number of intervals, by either search, intervals, and the worst edge."""
+def peer_of(first: Law, second: Law) -> tuple[str, Callable[[Array], Array]] | None:
+    """The peer that can do this pair, and its density."""
+    try:
+        if isinstance(first, Atoms | Empirical) and isinstance(second, Semicircle):
+            return "freealg", _freealg(first, second)
+        return "rmtool", _rmtool(first, second)
+    except (ImportError, NotImplementedError):
+        return None
+
+
+def _freealg(first: Law, second: Law) -> Callable[[Array], Array]:
+    from freealg.distributions import DeformedWigner
+
+    law = DeformedWigner(first.positions, first.weights, sigma=second.variance**0.5)
+    return partial(law.density, eta=ETA)
+
+
+def _rmtool(first: Law, second: Law) -> Callable[[Array], Array]:
+    import rmtool
+    from sympy import Rational, sqrt
+
+    def polynomial(law: Law):
+        if isinstance(law, Semicircle):
+            return rmtool.scaleA(rmtool.wignerpol(), sqrt(Rational(str(law.variance))))
+        if isinstance(law, MarchenkoPastur):
+            return rmtool.wishartpol(Rational(str(law.ratio)))
+        if isinstance(law, Atoms):
+            return rmtool.atomLmz(
+                [Rational(str(x)) for x in law.positions], [Rational(str(w)) for w in law.weights]
+            )
+        raise NotImplementedError
+
+    sum_polynomial = rmtool.AplusB(polynomial(first), polynomial(second))
+    return lambda x: np.asarray(rmtool.Lmz2pdf(sum_polynomial, x).density).ravel()
+
+
+def _peer_columns(
+    first: Law, second: Law, law: FreeSum, closed: Callable[[Array], Array] | None, inner: Array
+) -> tuple:
+    """Name, error, seconds, and how many times faster ours is, in turns on the same points."""
+    nan = float("nan")
+    peer = peer_of(first, second)
+    if peer is None:
+        return ("", nan, nan, nan)
+    name, density = peer
+    x = np.linspace(law.gaps.right[0], law.gaps.left[0], POINTS + 2)[1:-1]
+    try:
+        start = perf_counter()
+        density(x[:: POINTS // 3])
+        if perf_counter() - start > SLOW:
+            return (f"{name} takes {perf_counter() - start:.0f} s for 4 points", nan, nan, nan)
+        ours, theirs = alternate([partial(law.density, x), partial(density, x)], REPEATS)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        return (f"{name} fails ({type(error).__name__})", nan, nan, nan)
+    error = float(np.abs(closed(inner) - density(inner)).max()) if closed else nan
+    return (name, error, median(theirs), median(theirs) / median(ours))
+
+
+def _freealg_intervals(atoms: Atoms, semicircle: Semicircle) -> int | None:
+    try:
+        from freealg.distributions import DeformedWigner
+    except ImportError:
+        return None
+    law = DeformedWigner(atoms.positions, atoms.weights, sigma=semicircle.variance**0.5)
+    return len(law.support())
+
+
+def random_atoms() -> tuple[int, int | None, int, float]:
+    """Cases with a wrong number of intervals: ours by either search, freealg's; the worst edge."""
     rng, wrong, intervals, worst = np.random.default_rng(0), 0, 0, 0.0
+    peers_wrong: int | None = 0
     for _ in range(CASES):
         count = rng.integers(2, 8)
         spread, evenness = 10 ** rng.uniform(-1, 1), rng.choice([0.3, 1.0, 5.0])
@@ -132,12 +224,14 @@ def random_atoms() -> tuple[int, int, float]:
         expected = exact_edges(atoms, semicircle.variance)
         found = np.ravel(FreeSum(atoms, semicircle).support)
         general = len(free_edges._openings(atoms, semicircle).low)
+        theirs = _freealg_intervals(atoms, semicircle)
+        peers_wrong = None if theirs is None else peers_wrong + (2 * theirs != len(expected))
         intervals += len(expected) // 2
         if len(found) != len(expected) or 2 * general != len(expected):
             wrong += 1
         else:
             worst = max(worst, float(np.abs(np.sort(expected) - found).max()))
-    return wrong, intervals, worst
+    return wrong, peers_wrong, intervals, worst
 
 
 def measure(name: str) -> tuple:
@@ -167,19 +261,18 @@ def measure(name: str) -> tuple:
         median(densities),
         median(edges),
         solved.steps,
+        *_peer_columns(first, second, law, closed, inner),
     )
 
 
 def main(path: str) -> None:
     rows = [measure(name) for name in PAIRS]
-    wrong, intervals, worst = random_atoms()
+    wrong, peers_wrong, intervals, worst = random_atoms()
     name = f"{CASES} random atoms + semicircle, {wrong} wrong"
     nan = float("nan")
-    rows.append((name, nan, worst, nan, intervals, nan, nan, nan))
+    peer = "" if peers_wrong is None else f"freealg, {peers_wrong} wrong"
+    rows.append((name, nan, worst, nan, intervals, nan, nan, nan, peer, nan, nan, nan))
     table(rows, COLUMNS, path)
-    for peer in PEERS:
-        found = "importable, not timed here" if find_spec(peer) else "missing: not compared"
-        print(f"{peer}: {found}")
 
 
 if __name__ == "__main__":
