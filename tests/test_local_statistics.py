@@ -374,6 +374,23 @@ def test_poisson_points_are_rejected():
     assert poisson.distance.statistic < ratios.distance.statistic
 
 
+def test_spacings_of_goe_with_densities_of_their_own():
+    """Scales that differ by matrix: one density is rejected, the matched reference agrees."""
+    rng = np.random.default_rng(11)
+
+    def spectra(levels):
+        return [np.exp(rng.normal(0, 0.5)) * np.sinh(levels() / 8) for _ in range(24)]
+
+    goe = [spectra(lambda: goe_eigenvalues(200, rng)) for _ in range(8)]
+    one = [rmt.spacing_agreement(x, replicates=39).p_value for x in goe]
+    own = [rmt.matched_spacing_agreement(x, replicates=39).p_value for x in goe]
+    assert np.median(one) == 1 / 40
+    assert sum(p <= 0.05 for p in own) <= 3  # more with probability 4e-4
+    assert np.mean(own) > 0.2  # less with probability 3e-4
+    poisson = spectra(lambda: np.sort(rng.uniform(-28, 28, 200)))
+    assert rmt.matched_spacing_agreement(poisson, replicates=39).p_value == 1 / 40
+
+
 def test_results_depend_on_the_seed_alone(goe_matrices):
     one, two, other = (
         rmt.spacing_agreement(goe_matrices[:9], replicates=9, seed=seed) for seed in (5, 5, 6)

@@ -31,6 +31,10 @@ ARM_LABELS = {
     "round_off": "round-off",
 }
 ARM_COLORS = {"signal": BLUE, "full": GREEN, "cut": ORANGE, "round_off": VERMILION}
+LEGEND_TITLES = {
+    "spacings": "one density, own densities",
+    "ratios": r"mean of min$(r, 1/r)$",
+}
 HISTOGRAM_COLUMNS = ("panel", "data", "arm", "quantity", "low", "high", "density", "count")
 
 
@@ -107,7 +111,7 @@ def draw_local(cells: Sequence[Cell], files: Files) -> None:
             ax.plot(x, goe.density(x), color="k", lw=0.9, label=name)
             ax.plot(x, poisson.density(x), ":", color="0.5", lw=0.9, label="Poisson")
             ax.set_xlabel(xlabel)
-            title = r"mean of min$(r, 1/r)$" if quantity == "ratios" else None
+            title = LEGEND_TITLES[quantity]
             ax.legend(loc="upper right", title=title, title_fontsize=7)
     save_figure(figure, files, HISTOGRAM_COLUMNS, _histogram_rows(cells))
 
@@ -123,7 +127,10 @@ def _draw_histogram(ax: Any, cell: Cell, arm: str, quantity: str) -> None:
         )
         label = f"{ARM_LABELS[arm]}: {mean:.4f} $\\pm$ {(high - low) / 2:.4f}"
     else:
-        label = f"{ARM_LABELS[arm]}: p = {cell.statistics[f'{arm}/spacing_p_value']:.2f}"
+        one, own = (
+            cell.statistics[f"{arm}/{name}_p_value"] for name in ("spacing", "matched_spacing")
+        )
+        label = f"{ARM_LABELS[arm]}: p = {one:.2f}, {own:.2f}"
     filled = arm == "signal"
     color, alpha = ARM_COLORS[arm], 0.45 if filled else 1.0
     ax.stairs(density, edges, fill=filled, color=color, alpha=alpha, label=label)

@@ -14,8 +14,11 @@ its correction for size n makes their density one,
     N(2 sqrt n sin a) = n (1/2 + (a + sin a cos a) / pi) + 1/4 - (a + pi/2) / (2 pi),
 
 and the observed spectrum's smooth quantiles give it the observed one. Unfolding by a pool does not
-see that last, increasing map. Local statistics forget the matrix after some ten levels, therefore
-long spectra are put together from 128 spacings each of many small matrices.
+see that last, increasing map where it is one map for all matrices. Where each has a density of its
+own, as the Hessians of different batches, the spacings' law is no longer the GOE's, though all
+matrices were; `matched_spacing_agreement` tests in that case. Local statistics forget the matrix
+after some ten levels, therefore long spectra are put together from 128 spacings each of many small
+matrices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,6 +41,7 @@ from hessian_rmt.rmt.local_laws import (
     ratio_surmise,
 )
 from hessian_rmt.rmt.spacings import (
+    Unfolding,
     count_ties,
     smooth_staircase,
     sorted_spectra,
@@ -129,21 +133,51 @@ def spacing_agreement(
     """
     ordered = sorted_spectra(spectra, at_least=2)
     unfolding = unfold(ordered, pool_fraction=pool_fraction, seed=seed)
-    step, n = unfolding.step, len(unfolding.spacings)
-    edges = np.arange(0.5, 40 / step) * step  # no law here has mass beyond a spacing of 40
-    expected = law.cdf(edges)
+    n = len(unfolding.spacings)
+    expected = law.cdf(_lattice(unfolding.step))
 
-    def distance(spacings: Array) -> float:
-        multiples = np.minimum(np.rint(spacings / step).astype(int), len(edges))
-        counts = np.bincount(multiples, minlength=len(edges) + 1)[: len(edges)]
-        return float(np.max(np.abs(np.cumsum(counts) / len(spacings) - expected)))
+    def distance(unfolding: Unfolding) -> float:
+        return float(np.max(np.abs(_distribution(unfolding) - expected)))
 
     null = [
-        distance(unfold(levels, pool_fraction=pool_fraction, seed=seed).spacings)
+        distance(unfold(levels, pool_fraction=pool_fraction, seed=seed))
         for levels in _goe_levels([len(x) for x in ordered], replicates, seed, n)
     ]
-    return _one_sided(
-        distance(unfolding.spacings), np.array(null), law, n, sum(map(count_ties, ordered))
+    return _one_sided(distance(unfolding), np.array(null), law, n, sum(map(count_ties, ordered)))
+
+
+def matched_spacing_agreement(
+    spectra: Sequence[ArrayLike],
+    *,
+    pool_fraction: float = 2 / 3,
+    window: int = 50,
+    replicates: int = 199,
+    seed: int = 0,
+) -> Agreement:
+    """Distance between the spacings of `unfold` and those of `matched_goe`; p small: not GOE.
+
+    Each matrix of the reference has the density of its own counterpart, and goes through the same
+    pool. The law is the mean F of the reference's and the observed distributions, D = sup |F_n - F|
+    of each; so all D are exchangeable where the spectra are GOE, and p is exact.
+
+    Raises UserError as `unfold` does, and where all eigenvalues of a spectrum are equal.
+    """
+    ordered = sorted_spectra(spectra, at_least=3)
+    observed = unfold(ordered, pool_fraction=pool_fraction, seed=seed)
+    reference = [
+        _distribution(unfold(levels, pool_fraction=pool_fraction, seed=seed))
+        for levels in matched_goe(ordered, replicates, window=window, seed=seed)
+    ]
+    together = np.stack([*reference, _distribution(observed)])
+    *null, distance = np.max(np.abs(together - together.mean(axis=0)), axis=1).tolist()
+    p_value = (1 + sum(each >= distance for each in null)) / (1 + len(null))
+    return Agreement(
+        distance,
+        np.array(null),
+        p_value,
+        "GOE of each matrix's density",
+        len(observed.spacings),
+        sum(map(count_ties, ordered)),
     )
 
 
@@ -259,6 +293,20 @@ def semicircle_counting(eigenvalues: ArrayLike, n: int) -> Array:
     angle = np.arcsin(np.clip(np.asarray(eigenvalues, float) / (2 * np.sqrt(n)), -1, 1))
     bulk = n * (0.5 + (angle + np.sin(angle) * np.cos(angle)) / np.pi)
     return bulk + 0.25 - (angle + 0.5 * np.pi) / (2 * np.pi)
+
+
+def _lattice(step: float) -> Array:
+    """Half-way between the multiples of `step`, up to 40: no law here has mass beyond."""
+    return np.arange(0.5, 40 / step) * step
+
+
+def _distribution(unfolding: Unfolding) -> Array:
+    """The distribution of pool-unfolded spacings at `_lattice`."""
+    step, spacings = unfolding.step, unfolding.spacings
+    points = len(_lattice(step))
+    multiples = np.minimum(np.rint(spacings / step).astype(int), points)
+    counts = np.bincount(multiples, minlength=points + 1)[:points]
+    return np.cumsum(counts) / len(spacings)
 
 
 def _bounded(ratios: Array) -> Array:
