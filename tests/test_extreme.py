@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from hessian_rmt.curvature import HessianOperator, exact_spectrum
+from hessian_rmt.curvature.certified_run import certified_run, local_mean_spacing
 from hessian_rmt.curvature.extreme import (
     _SEMI_ORTHOGONAL,
     _deflated_extremes,
@@ -17,7 +18,6 @@ from hessian_rmt.curvature.extreme import (
 )
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks.mlp import mlp
-from hessian_rmt.rmt.certified_run import certified_run, local_mean_spacing
 from hessian_rmt.rmt.extreme_statistics import (
     ARMS,
     DROPPED,
@@ -62,11 +62,20 @@ def heavy_tails(size=SIZE, seed=0):
     return np.concatenate([-2 * jitter[0] / rank**0.7, np.zeros(100), 20 * jitter[1] / rank])
 
 
+def doubled(values):
+    """With some eigenvalues at either end of multiplicity two and three."""
+    values = np.sort(values)
+    values[[2, 12, -4, -20]] = values[[1, 11, -3, -19]]
+    values[[13, -21]] = values[[11, -19]]
+    return values
+
+
 MATRICES = {
     "wigner": wigner(),
     "outliers": wigner() + rotated([1e4, 50.0, -30.0] + [0.0] * (SIZE - 3)),
     "heavy tails": rotated(heavy_tails()),
     "shifted": wigner() + 100 * np.eye(SIZE),
+    "double": rotated(doubled(np.linalg.eigvalsh(wigner(seed=2)))),
 }
 
 
@@ -77,11 +86,9 @@ def test_certified_values_are_lapacks_one_for_one(name, seed):
     exact = np.linalg.eigvalsh(matrix)
     found = extreme_eigenvalues(Dense(matrix), 200, seed=seed)
     lower, upper = found.lower, found.upper
-    assert len(lower) >= 20
-    assert len(upper) >= 20
-    accuracy = np.linalg.norm(
-        np.r_[found.residuals[: found.bottom], found.residuals[-found.top :]]
-    )
+    # of a triple eigenvalue a third vector need not have come up: the block ends before it
+    assert min(len(lower), len(upper)) >= (3 if name == "double" else 20)
+    accuracy = np.linalg.norm(np.r_[found.residuals[: found.bottom], found.residuals[-found.top :]])
     round_off = 100 * EPS * np.abs(exact).max()
     assert np.abs(lower - exact[: len(lower)]).max() <= accuracy + round_off
     assert np.abs(upper - exact[-len(upper) :]).max() <= accuracy + round_off
@@ -96,7 +103,8 @@ def test_an_eigenvalue_lies_within_every_residual(name):
     found = extreme_eigenvalues(Dense(matrix), 150)
     distance = np.abs(found.values[:, None] - exact).min(axis=1)
     assert (distance <= found.residuals + 100 * EPS * np.abs(exact).max()).all()
-    assert (found.residuals > 1e-3 * np.ptp(exact)).any()  # those far inside have not converged
+    # those far inside have not converged
+    assert found.residuals.max() > 1e-3 * np.ptp(np.quantile(exact, [0.1, 0.9]))
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -119,20 +127,34 @@ def test_the_recurrence_holds_and_residuals_are_true(name):
     assert np.allclose(true[large], residuals[large], rtol=1e-3)  # a bound, and a tight one
 
 
-@pytest.mark.parametrize("rank", [3, 17, 40])
-@pytest.mark.parametrize("multiplicity", [2, 3])
-def test_a_missed_double_eigenvalue_ends_the_block(rank, multiplicity):
-    values = np.sort(np.linalg.eigvalsh(wigner(seed=2)))
-    values[-rank - multiplicity + 1 : -rank] = values[-rank]
-    found = extreme_eigenvalues(Dense(rotated(values, 1)), 220, seed=3)
-    upper, tolerance = found.upper, 1e-4
-    assert np.abs(upper - np.sort(values)[-len(upper) :]).max() < tolerance if len(upper) else True
-    assert len(upper) == rank - 1
-    # without the completeness check the block would have been longer, and wrong
-    block = found.values[-found.top :]
-    assert len(block) > rank
-    assert np.abs(block - np.sort(values)[-len(block) :]).max() > 10 * tolerance
-    assert len(found.lower) > 20  # the other end is not touched
+class Hiding(Dense):
+    """The matrix without its eigenvector u in the first products: as if the start had missed u."""
+
+    def __init__(self, matrix, value, vector, products):
+        super().__init__(matrix)
+        self.hidden = self.matrix - value * torch.outer(vector, vector)
+        self.left = products
+
+    def matvec(self, v):
+        self.left -= 1
+        return (self.hidden if self.left >= 0 else self.matrix) @ v
+
+
+@pytest.mark.parametrize("rank", [2, 10, 25])
+@pytest.mark.parametrize("end", [1, -1])
+def test_a_missed_eigenvalue_ends_the_block(rank, end):
+    matrix = end * wigner(seed=2)
+    exact, vectors = np.linalg.eigh(matrix)
+    missed = exact[rank] if end < 0 else exact[-rank - 1]
+    vector = torch.from_numpy(vectors[:, rank if end < 0 else -rank - 1].copy())
+    found = extreme_eigenvalues(Hiding(matrix, missed, vector, 220), 220, seed=3)
+    assert (found.bottom if end < 0 else found.top) > rank + 5  # all that a residual can tell
+    kept, other = (found.lower, found.upper)[::end][::-1]
+    assert len(kept) <= rank
+    assert (found.floor <= missed) if end < 0 else (found.ceiling >= missed)
+    expected = exact[: len(kept)] if end < 0 else exact[len(exact) - len(kept) :]
+    assert np.allclose(kept, expected, rtol=0, atol=1e-4)
+    assert len(other) > 20
 
 
 def test_the_check_bounds_the_extremes_of_what_is_left():
@@ -151,7 +173,8 @@ def test_the_check_bounds_the_extremes_of_what_is_left():
 def test_the_same_seed_gives_the_same_bits_and_another_the_same_eigenvalues():
     operator = Dense(MATRICES["heavy tails"])
     first, again, other = (extreme_eigenvalues(operator, 200, seed=s) for s in (0, 0, 1))
-    assert all(np.array_equal(a, b) for a, b in zip(asdict(first).values(), asdict(again).values()))
+    for name, value in asdict(first).items():
+        assert np.array_equal(value, getattr(again, name))
     assert not np.array_equal(first.values, other.values)
     count = min(len(first.upper), len(other.upper))
     assert np.allclose(first.upper[-count:], other.upper[-count:], rtol=0, atol=1e-4)
@@ -161,7 +184,7 @@ def test_a_krylov_space_that_ends_gives_every_eigenvalue_but_no_zero():
     factor = np.random.default_rng(0).standard_normal((SIZE, 60))
     matrix = factor @ factor.T / 60
     found = extreme_eigenvalues(Dense(matrix), 150)
-    assert len(found.values) == 61  # 60 and one vector of the null space
+    assert 61 <= len(found.values) < 80  # 60, and vectors of the null space
     assert len(found.lower) == 0  # the zeros are the bottom, and of multiplicity 340
     assert np.allclose(found.upper, np.linalg.eigvalsh(matrix)[-60:], rtol=1e-10)
 
@@ -181,7 +204,7 @@ def test_a_networks_hessian_is_certified_in_double_precision(dtype):
             p.mul_(2)
     exact = exact_spectrum(network.double(), functional.cross_entropy, x.double(), y).eigenvalues
     hessian = HessianOperator(network.to(dtype), functional.cross_entropy, x, y)
-    found = extreme_eigenvalues(hessian, 250)
+    found = extreme_eigenvalues(hessian, 200)
     assert found.residuals[-1] < 1e-7 * exact[-1]  # below single precision's round-off
     assert min(len(found.lower), len(found.upper)) >= 20
     accuracy = 0.02 * np.diff(found.upper).mean()
@@ -217,13 +240,13 @@ def test_products_that_are_no_hessians_are_refused(defect):
         matrix[3, 5] = np.nan
     else:
         matrix += 1e-3 * np.triu(wigner(seed=1))
-    with pytest.raises(ValueError, match="NaN|not symmetric"):
+    with pytest.raises(ValueError, match=r"NaN|not symmetric"):
         extreme_eigenvalues(Dense(matrix), 100)
     with pytest.raises(ValueError, match="check_products"):
         extreme_eigenvalues(Dense(matrix), 100, check_products=3)
 
 
-# Runs of certified values --------------------------------------------------------------------------
+# Runs of certified values ------------------------------------------------------------------------
 
 
 def test_local_mean_spacing_is_exact_where_spacings_are_equal_and_near_the_density_elsewhere():
@@ -238,9 +261,9 @@ def test_a_run_ends_at_its_first_doubtful_value_and_keeps_small_gaps():
     values[90] = values[91] - 1e-6  # a gap far below the residuals
     residuals = np.full(100, 5e-3)
     residuals[[30, 60]] = 0.5
-    assert certified_run(values, residuals) == (30, 39)
-    assert certified_run(values, np.full(100, 5e-3)) == (100, 100)
-    assert certified_run(values, np.full(100, 5e-2)) == (0, 0)
+    assert certified_run(residuals / local_mean_spacing(values)) == (30, 39)
+    assert certified_run(np.full(100, 5e-3)) == (100, 100)
+    assert certified_run(np.full(100, 5e-2)) == (0, 0)
 
 
 # Statistics ---------------------------------------------------------------------------------------
@@ -251,7 +274,8 @@ def outermost(levels, count=120):
     n = len(levels)
     return {
         "values": levels,
-        "residuals": np.zeros(n),
+        "relative_residuals": np.zeros(n),
+        "share": 0.01,
         "bottom": count,
         "top": count,
         "floor": levels[count] - 1e-12,
@@ -325,7 +349,7 @@ def test_p_values_are_uniform_and_means_unbiased_near_edges(edge):
     p_values, means = [], []
     for seed in range(sets):
         spectra = [EDGES[edge](rng) for _ in range(3)]
-        agreement = ratio_agreement(spectra, bounded=True, replicates=59, seed=seed)
+        agreement = ratio_agreement(spectra, bounded=True, replicates=99, seed=seed % 2)
         p_values.append([agreement.distance.p_value, agreement.mean.p_value])
         means.append(mean_bounded_ratio(spectra).mean)
     # the mean of 40 uniform numbers, and of their indicators of the lowest tenth, within 3.5 sigma

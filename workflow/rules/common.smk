@@ -46,6 +46,7 @@ wildcard_constraints:
     path="batches|plain",
     first=r"\d{4}",
     last=r"\d{4}",
+    sample=r"draw-(?!000000)\d{6}-\d{2}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -235,6 +236,40 @@ def plain_spectra(wildcards):
 def local_statistics_file(row):
     folder = f"{RESULTS}/statistics/applicability/local"
     return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}/{row['part']}.h5"
+
+
+# Outermost eigenvalues ----------------------------------------------------------------------------
+
+
+def extreme_settings(wildcards):
+    """What the numbers depend on beside the address, which names the batch."""
+    settings = run_settings(
+        config, wildcards.run, "dataset", "network", "training", "compute", "extreme"
+    )
+    return settings | {
+        "extreme": without(without(settings["extreme"], "batch_size"), "seeds")
+    }
+
+
+def extreme_memory_mb(wildcards):
+    """The basis, the budget for graphs, and what Python, torch and the data set take."""
+    return (
+        run_memory_mb(wildcards) + config["runs"][wildcards.run]["extreme"]["memory_mb"]
+    )
+
+
+def extreme_spectra(wildcards):
+    w, extreme = wildcards, config["runs"][wildcards.run]["extreme"]
+    folder = f"{RESULTS}/extreme/{w.run}/epoch-{w.epoch}"
+    return [
+        f"{folder}/draw-{extreme['batch_size']:06d}-{seed:02d}.h5"
+        for seed in range(extreme["seeds"])
+    ]
+
+
+def extreme_statistics_file(row):
+    folder = f"{RESULTS}/statistics/applicability/extreme"
+    return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5"
 
 
 # Ensembles ----------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@
 2. Residuals. With the measured Gram matrix G = V^T V, a Ritz pair (theta, x = V s / ||V s||) obeys
    ||H x - theta x|| <= (||C s - theta s||_G + b |s_m|) / ||s||_G, lost orthogonality included.
 3. Blocks. The outermost Ritz values whose residuals are small against the local mean spacing
-   (`rmt.certified_run`), with orthonormal vectors X and rho = ||H X - X Theta||_F.
+   (`curvature.certified_run`), with orthonormal vectors X and rho = ||H X - X Theta||_F.
 4. Completeness. P = 1 - X X^T. By Weyl's inequality for H and diag(Theta, P H P), the eigenvalues
    of H above lambda_max(P H P) + rho are one for one with Ritz values of the block, each within
    rho of its own. m Lanczos products with P H P from a random start in N dimensions
    give Ritz values l < u with
 
-       lambda_max(P H P) <= u + e (u - l) / (1 - 2 e),   e = (log(2 * 1.648 sqrt(N) / p) / (2 m - 1))^2,
+       lambda_max(P H P) <= u + e (u - l) / (1 - 2 e),
+       e = (log(2 * 1.648 sqrt(N) / p) / (2 m - 1))^2,
 
    and the same below l, except with probability p (Kuczynski, Wozniakowski, SIAM J. Matrix Anal.
    Appl. 13, 1992, for both ends at once). What the block has beyond these two bounds is complete.
@@ -31,8 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hessian_rmt.curvature.certified_run import SHARE, certified_run, local_mean_spacing
 from hessian_rmt.errors import UserError
-from hessian_rmt.rmt.certified_run import SHARE, certified_run
 
 FAILURE = 0.01  # probability p above
 FEWEST_CHECKS = 20
@@ -47,7 +48,8 @@ class ExtremeEigenvalues:
     """All Ritz values of a run, and which of them are certified eigenvalues.
 
     values: (m,) ascending.  residuals: (m,) an eigenvalue lies within of each.
-    bottom, top: how many at either end have residuals below the share of the local mean spacing.
+    relative_residuals: (m,) residuals over the local mean spacing.
+    bottom, top: lengths of the outermost runs in which all of these are below `share`.
     check_bottom, check_top: extreme Ritz values of the run with these deflated.
     floor, ceiling: except with probability 0.01 the values below `floor`, and above `ceiling`,
         are all eigenvalues there are. An eigenvalue of multiplicity two or more, of which a Krylov
@@ -57,6 +59,8 @@ class ExtremeEigenvalues:
 
     values: np.ndarray
     residuals: np.ndarray
+    relative_residuals: np.ndarray
+    share: float
     bottom: int
     top: int
     check_bottom: float
@@ -119,7 +123,8 @@ def extreme_eigenvalues(
             "products are not symmetric to double precision"
         )
     theta, s, residuals = _ritz_pairs(C, coupling, gram)
-    bottom, top = certified_run(theta, residuals, share)
+    relative = residuals / local_mean_spacing(theta)
+    bottom, top = certified_run(relative, share)
     chosen = np.union1d(np.arange(bottom), np.arange(len(theta) - top, len(theta)))
     X = _rotated(V, _orthonormal(s[:, chosen], gram))
     low, high, steps, margin = _deflated_extremes(core, X, _random(core, rng), checks)
@@ -128,6 +133,8 @@ def extreme_eigenvalues(
     return ExtremeEigenvalues(
         theta,
         residuals,
+        relative,
+        share,
         bottom,
         top,
         check_bottom=low,

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessian_rmt.errors import UserError
-from hessian_rmt.rmt.certified_run import local_mean_spacing
 from hessian_rmt.rmt.local_tests import mean_bounded_ratio, ratio_agreement
 from hessian_rmt.rmt.spacings import spacing_ratios
 
@@ -61,6 +60,7 @@ def extreme_statistics(
     A/bounded_ratios, A/{all but the first three of `SUMMARY_COLUMNS`} for each arm A that has 20
     ratios or more; and for E = top, bottom, by rank from that end: E/relative_residual (batches, m)
     residuals over local mean spacing, nan beyond a batch's Ritz values, and E/certified (batches,).
+    dropped and share are what was left out, and below which residuals are certified.
 
     Raises UserError where both ends together have too few values.
     """
@@ -78,12 +78,14 @@ def extreme_statistics(
             f"of which {DROPPED} at each end are left out: too few for ratios; raise "
             "extreme.products or extreme.seeds"
         )
-    shares = [table["residuals"] / local_mean_spacing(table["values"]) for table in tables]
-    longest = max(map(len, shares))
+    residuals = [table["relative_residuals"] for table in tables]
+    longest = max(map(len, residuals))
+    statistics["share"] = tables[0]["share"]
     for name, direction, index in (("bottom", 1, 0), ("top", -1, 1)):
-        statistics[f"{name}/relative_residual"] = np.stack(
-            [np.pad(x[::direction], (0, longest - len(x)), constant_values=np.nan) for x in shares]
-        )
+        by_rank = [
+            np.pad(x[::direction], (0, longest - len(x)), constant_values=np.nan) for x in residuals
+        ]
+        statistics[f"{name}/relative_residual"] = np.stack(by_rank)
         statistics[f"{name}/certified"] = np.array([len(both[index]) for both in ends])
     return statistics
 

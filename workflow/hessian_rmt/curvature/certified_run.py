@@ -28,14 +28,13 @@ def local_mean_spacing(values: ArrayLike, neighbours: int = NEIGHBOURS) -> Array
     return (ordered[high] - ordered[low]) / (high - low)
 
 
-def certified_run(
-    values: ArrayLike, residuals: ArrayLike, share: float = SHARE
-) -> tuple[int, int]:
-    """How many of ascending Ritz `values` (m,) belong to the bottom's run and to the top's.
+def certified_run(relative_residuals: ArrayLike, share: float = SHARE) -> tuple[int, int]:
+    """How many Ritz values belong to the bottom's run and to the top's.
 
-    The two overlap where all pass.
+    relative_residuals: (m,) by ascending Ritz value, residuals over `local_mean_spacing`. The two
+    runs overlap where all pass.
     """
-    small = np.asarray(residuals) < share * local_mean_spacing(values)
+    small = np.asarray(relative_residuals) < share
     return _leading(small), _leading(small[::-1])
 
 
