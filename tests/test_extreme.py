@@ -1,12 +1,16 @@
 """Hundreds of outermost eigenvalues: equal to LAPACK's one for one, and none missed."""
 
+import io
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.nn import functional
 
+from hessian_rmt.config import check_config
 from hessian_rmt.curvature import HessianOperator, exact_spectrum
 from hessian_rmt.curvature.certified_run import certified_run, local_mean_spacing
 from hessian_rmt.curvature.extreme import (
@@ -16,7 +20,10 @@ from hessian_rmt.curvature.extreme import (
     _ritz_pairs,
     extreme_eigenvalues,
 )
+from hessian_rmt.curvature.extreme_batches import extreme_table
+from hessian_rmt.curvature.outliers import draw_batch
 from hessian_rmt.errors import UserError
+from hessian_rmt.jobs import Log
 from hessian_rmt.networks.mlp import mlp
 from hessian_rmt.rmt.extreme_statistics import (
     ARMS,
@@ -27,7 +34,9 @@ from hessian_rmt.rmt.extreme_statistics import (
     summary_rows,
 )
 from hessian_rmt.rmt.local_tests import goe_eigenvalues, mean_bounded_ratio, ratio_agreement
+from hessian_rmt.seeds import derive_seed
 
+ROOT = Path(__file__).parents[1]
 EPS = np.finfo(float).eps
 SIZE = 400
 
@@ -222,6 +231,39 @@ def test_zeros_outside_the_inputs_span_lie_between_the_ends():
     assert found.floor <= 0 <= found.ceiling
     exact = exact_spectrum(network, functional.cross_entropy, x, y).eigenvalues
     assert np.allclose(found.upper, exact[len(exact) - len(found.upper) :], atol=1e-8)
+
+
+def test_a_table_is_that_of_the_batch_that_its_address_names():
+    network, x, y = small_network(torch.float64)
+    settings = {"seed": 3, "compute": {"memory_mb": 100}}
+    settings["extreme"] = {"products": 100, "memory_mb": 100}
+    log = io.StringIO()
+    table = extreme_table(
+        "run", settings, network, functional.cross_entropy, x, y, 5, "draw-000032-02", Log(log)
+    )
+    batch = draw_batch(3, "run", 5, 32, 2, len(x))
+    hessian = HessianOperator(network, functional.cross_entropy, x[batch], y[batch])
+    again = extreme_eigenvalues(hessian, 100, seed=derive_seed(3, "run", "extreme", 5, 32, 2))
+    for name, value in asdict(again).items():
+        assert np.array_equal(table[name], value)
+    assert (table["batch_size"], table["seed"]) == (32, 2)
+    assert table["batch_loss"] == hessian.value
+    assert f"{len(again.upper)} above" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batch_size": 70000}, r"extreme\.batch_size is 70000, but must be at most 60000"),
+        ({"products": 10}, r"extreme\.products is 10, but must be an integer from 50"),
+        ({"product": 100}, r"extreme\.product is no known key \(did you mean products\?\)"),
+    ],
+)
+def test_mistakes_in_config_are_sentences(settings, words):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["runs"]["mlp_wide_mnist"]["extreme"] = settings
+    with pytest.raises(UserError, match=words):
+        check_config(config)
 
 
 @pytest.mark.parametrize(
