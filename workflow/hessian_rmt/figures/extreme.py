@@ -57,7 +57,7 @@ def _draw_ratios(ax: Any, statistics: Statistics) -> None:
     ax.set_xlabel(r"bounded spacing ratio min$(r, 1/r)$")
     ax.set_ylabel("density")
     ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1.75 * ax.get_ylim()[1])  # room for the legend
+    ax.set_ylim(0, max(3.4, ax.get_ylim()[1]))  # room for the legend
     ax.legend(loc="upper left", fontsize=6)
 
 
@@ -77,7 +77,7 @@ def _draw_residuals(ax: Any, statistics: Statistics) -> None:
     ax.axvspan(0, int(statistics["dropped"]), color="0.88", label="left out: outliers")
     ax.set_yscale("log")
     ax.set_xlim(0, shown)
-    ax.set_ylim(top=1e9)  # room for the legend
+    ax.set_ylim(top=1e8)  # room for the legend
     ax.set_xlabel("rank from the end of the spectrum")
     ax.set_ylabel("residual / local mean spacing")
     ax.legend(loc="upper right", fontsize=6)
