@@ -11,13 +11,14 @@ import yaml
 from torch.nn import functional
 
 from hessian_rmt.config import check_config
-from hessian_rmt.curvature import HessianOperator, exact_spectrum
+from hessian_rmt.curvature import HessianOperator, exact_spectrum, extreme
 from hessian_rmt.curvature.certified_run import certified_run, local_mean_spacing
 from hessian_rmt.curvature.extreme import (
     _SEMI_ORTHOGONAL,
     _deflated_extremes,
     _lanczos,
     _ritz_pairs,
+    _sweep,
     extreme_eigenvalues,
 )
 from hessian_rmt.curvature.extreme_batches import extreme_table
@@ -28,6 +29,7 @@ from hessian_rmt.networks.mlp import mlp
 from hessian_rmt.rmt.extreme_statistics import (
     ARMS,
     DROPPED,
+    FRONTIER,
     SUMMARY_COLUMNS,
     certified_ends,
     extreme_statistics,
@@ -134,6 +136,34 @@ def test_the_recurrence_holds_and_residuals_are_true(name):
     assert (true <= residuals + 1000 * EPS * norm).all()
     large = true > 1e-4 * norm
     assert np.allclose(true[large], residuals[large], rtol=1e-3)  # a bound, and a tight one
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_sweep_is_due_now_and_then_and_without_sweeps_the_basis_is_lost(name, monkeypatch):
+    sweeps = []
+
+    def counted(w, basis, coefficients=None):
+        sweeps.append(len(basis))
+        return _sweep(w, basis, coefficients)
+
+    start = torch.from_numpy(np.random.default_rng(1).standard_normal(SIZE))
+    monkeypatch.setattr(extreme, "_sweep", counted)
+    _lanczos(Dense(MATRICES[name]), start, 150)
+    assert 2 <= len(sweeps) < 100
+    monkeypatch.setattr(extreme._Overlaps, "next", lambda self, alpha, beta: 0.0)
+    with pytest.raises(ValueError, match="not symmetric"):
+        extreme_eigenvalues(Dense(MATRICES[name]), 150)
+
+
+def test_a_stricter_share_and_a_longer_check_change_the_blocks_as_they_should():
+    operator = Dense(MATRICES["wigner"])
+    usual = extreme_eigenvalues(operator, 200)
+    strict = extreme_eigenvalues(operator, 200, share=1e-6)
+    checked = extreme_eigenvalues(operator, 200, check_products=100)
+    assert strict.top < usual.top
+    assert strict.bottom < usual.bottom
+    assert len(checked.upper) > len(usual.upper)
+    assert (checked.top, checked.matvecs) == (usual.top, 300)
 
 
 class Hiding(Dense):
@@ -347,14 +377,14 @@ def test_goe_ends_pass_and_poisson_ends_of_the_same_density_are_rejected():
         assert failed[f"{arm}/z_goe"] < -6
     assert passed["both/z_poisson"] > 8
     assert abs(failed["both/z_poisson"]) < 4
-    assert passed["both/eigenvalues"] == 6 * 2 * (120 - DROPPED)
+    assert passed["both/eigenvalues"] == 6 * 2 * (120 - DROPPED - FRONTIER)
     rows = summary_rows("run", 3, passed)
     assert [row[2] for row in rows] == list(ARMS)
     assert all(len(row) == len(SUMMARY_COLUMNS) for row in rows)
 
 
 def test_certified_eigenvalues_pass_where_ritz_values_further_in_are_rejected():
-    found = [extreme_eigenvalues(Dense(wigner(600, seed)), 300, seed=seed) for seed in range(4)]
+    found = [extreme_eigenvalues(Dense(wigner(800, seed)), 480, seed=seed) for seed in range(4)]
     statistics = extreme_statistics([asdict(x) for x in found], replicates=99, seed=0)
     assert statistics["both/ratio_p_value"] > 0.01
     assert abs(statistics["both/z_goe"]) < 4
@@ -370,7 +400,21 @@ def test_certified_eigenvalues_pass_where_ritz_values_further_in_are_rejected():
 
 def test_too_few_eigenvalues_are_refused_in_a_sentence():
     with pytest.raises(UserError, match=r"extreme\.products"):
-        extreme_statistics([outermost(np.arange(100.0), 25)], replicates=19, seed=0)
+        extreme_statistics([outermost(np.arange(100.0), 40)], replicates=19, seed=0)
+
+
+def test_neither_outliers_nor_the_frontier_count():
+    levels = goe_eigenvalues(500, np.random.default_rng(3))
+    count = 100
+    changed = levels.copy()
+    inner = count - FRONTIER
+    for values in (changed, changed[::-1]):  # equally spaced: ratios of one
+        values[:DROPPED] = np.linspace(values[0], values[DROPPED], DROPPED, endpoint=False)
+        values[inner:count] = np.linspace(values[inner - 1], values[count], FRONTIER + 2)[1:-1]
+    before, after = (
+        extreme_statistics([outermost(x, count)], replicates=19, seed=0) for x in (levels, changed)
+    )
+    assert np.array_equal(before["both/bounded_ratios"], after["both/bounded_ratios"])
 
 
 def laguerre_top(rng, size=500, samples=700, count=150):

@@ -99,8 +99,9 @@ def extreme_eigenvalues(
     check_products: for the completeness, an eighth of `products` by default, at least 20.
     share: of the local mean spacing that a residual may reach.
 
-    About half of the products become eigenvalues. Cost beside them: `products`^2 P multiplications
-    a few times over; memory: the basis, `products` vectors, in float64.
+    About half of the products become eigenvalues, fewer where there are fewer: of a small batch's
+    Hessian, which is mostly null space, the blocks end at zero. Cost beside them: `products`^2 P
+    multiplications a few times over; memory: the basis, `products` vectors, in float64.
 
     Raises UserError where the basis does not fit in `memory_mb`, or where `products` is not below
     the dimension (all eigenvalues are then as cheap: `exact_spectrum`); ValueError for products
