@@ -44,6 +44,7 @@ wildcard_constraints:
     part="train|test",
     sums="pairs|graphs",
     spectra=r"full|(batches|plain)-\d{4}-\d{4}|solvers-\d{4}",
+    sample=r"draw-(?!000000)\d{6}-\d{2}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -256,6 +257,40 @@ def local_statistics_file(row):
 
 def rigidity_file(row):
     return cell_statistics(row, "rigidity")
+
+
+# Outermost eigenvalues ----------------------------------------------------------------------------
+
+
+def extreme_settings(wildcards):
+    """What the numbers depend on beside the address, which names the batch."""
+    settings = run_settings(
+        config, wildcards.run, "dataset", "network", "training", "compute", "extreme"
+    )
+    return settings | {
+        "extreme": without(without(settings["extreme"], "batch_size"), "seeds")
+    }
+
+
+def extreme_memory_mb(wildcards):
+    """The basis, the budget for graphs, and what Python, torch and the data set take."""
+    return (
+        run_memory_mb(wildcards) + config["runs"][wildcards.run]["extreme"]["memory_mb"]
+    )
+
+
+def extreme_spectra(wildcards):
+    w, extreme = wildcards, config["runs"][wildcards.run]["extreme"]
+    folder = f"{RESULTS}/extreme/{w.run}/epoch-{w.epoch}"
+    return [
+        f"{folder}/draw-{extreme['batch_size']:06d}-{seed:02d}.h5"
+        for seed in range(extreme["seeds"])
+    ]
+
+
+def extreme_statistics_file(row):
+    folder = f"{RESULTS}/statistics/applicability/extreme"
+    return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5"
 
 
 # Ensembles ----------------------------------------------------------------------------------------

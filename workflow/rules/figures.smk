@@ -249,3 +249,25 @@ rule geometry_figX1:
         "../../envs/analysis.yaml"
     script:
         "../scripts/geometry_figX1.py"
+
+
+rule applicability_figX2:
+    input:
+        statistics=[
+            extreme_statistics_file(row)
+            for row in APPLICABILITY.get("figX2", NO_ROWS)["rows"]
+        ],
+        library=library("applicability_figX2.py"),
+    output:
+        **figure_files("applicability", "figX2"),
+    log:
+        "results/{scale}/logs/figures/applicability/figX2.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=[
+            f"{label_of(row['run'])}, epoch {row['epoch']}"
+            for row in APPLICABILITY.get("figX2", NO_ROWS)["rows"]
+        ],
+    script:
+        "../scripts/applicability_figX2.py"
