@@ -1,0 +1,124 @@
+"""`universality` figure X3: resolvents of sampled matrices against N and delta, and rigidity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hessian_rmt.figures.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    VERMILION,
+    new_figure,
+    save_figure,
+)
+
+Files = dict[str, str | Path]
+COLORS = (BLUE, GREEN, ORANGE, VERMILION)
+COLUMNS = (
+    "ensemble",
+    "quantity",
+    "size",
+    "damping",
+    "value",
+    "predicted",
+    "exponent_of_size",
+    "size_low",
+    "size_high",
+    "exponent_of_damping",
+    "damping_low",
+    "damping_high",
+)
+QUANTITIES = {
+    "trace": "trace of resolvent",
+    "bilinear": "bilinear form",
+    "eigenvalue": r"worst $1/(\lambda_j+\delta)$",
+}
+
+
+def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
+    """Root mean square errors: above against N at the middle delta, below against delta."""
+    sizes, damping = statistics["size"], statistics["damping"]
+    ensembles = list(
+        dict.fromkeys(n.split("/trace")[0] for n in statistics if n.endswith("/trace"))
+    )
+    figure, axes = new_figure(2, 4, panel=(2.1, 2.1))
+    middle, largest = len(damping) // 2, len(sizes) - 1
+    rows: list[list[Any]] = []
+    for color, name in zip(COLORS, ensembles, strict=True):
+        at = {k.removeprefix(f"{name}/"): v for k, v in statistics.items()}
+        for column, quantity in enumerate(QUANTITIES):
+            rms = np.sqrt(at[quantity].mean(1))
+            of_size, of_damping = at[f"{quantity}/exponents"]
+            predicted = at["predicted"] if quantity == "bilinear" else None
+            law = np.full(rms.shape, np.nan) if predicted is None else predicted
+            for ax, x, y, exponent, law in (
+                (
+                    axes[0, column],
+                    sizes,
+                    rms[:, middle],
+                    of_size,
+                    None if predicted is None else predicted[:, middle],
+                ),
+                (
+                    axes[1, column],
+                    damping,
+                    rms[largest],
+                    of_damping,
+                    None if predicted is None else predicted[largest],
+                ),
+            ):
+                label = f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
+                ax.plot(x, y, "o", ms=3, color=color, label=label)
+                if law is not None and "diagonal" not in name:
+                    ax.plot(x, law, color=color, lw=0.8)
+            rows += [
+                [name, quantity, n, d, rms[i, j], law[i, j], *of_size, *of_damping]
+                for i, n in enumerate(sizes)
+                for j, d in enumerate(damping)
+            ]
+        exponent = at["rigidity/exponent"]
+        rms = np.sqrt((at["rigidity"] ** 2).mean(1))
+        label = f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
+        axes[0, 3].plot(sizes, rms, "o-", ms=3, lw=0.7, color=color, label=label)
+        axes[1, 3].plot([], [], "o", ms=4, color=color, label=name)
+        rows += [
+            [name, "rigidity", n, "", value, "", *exponent, "", "", ""]
+            for n, value in zip(sizes, rms, strict=True)
+        ]
+    for column, title in enumerate(QUANTITIES.values()):
+        axes[0, column].set_title(rf"{title}, $\delta$ = {damping[middle]:g}")
+        axes[1, column].set_title(f"{title}, $N$ = {sizes[largest]}")
+        _reference(axes[0, column], sizes, {-1.0: "$N^{-1}$", -0.5: "$N^{-1/2}$"})
+        _reference(axes[1, column], damping, {-1.0: r"$\delta^{-1}$", -0.75: r"$\delta^{-3/4}$"})
+        axes[0, column].set_xlabel("order $N$")
+        axes[1, column].set_xlabel(r"damping $\delta$")
+    axes[0, 0].set_ylabel("root mean square error")
+    axes[1, 0].set_ylabel("root mean square error")
+    axes[0, 3].set_title("rigidity (5.16)")
+    axes[0, 3].set_ylabel(r"max $|\lambda_j - q_j|$ / rate")
+    axes[0, 3].set_xlabel("order $N$")
+    axes[0, 3].set_xscale("log", base=2)
+    axes[0, 3].set_yscale("log")
+    axes[1, 3].axis("off")
+    axes[1, 3].legend(loc="center")
+    for ax in axes.flat[:7]:
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.6)
+        ax.legend(loc="upper right", fontsize=5.5, handletextpad=0.2)
+    save_figure(figure, files, COLUMNS, rows)
+
+
+def _reference(ax: Any, x: np.ndarray, slopes: Mapping[float, str]) -> None:
+    """Powers of x through the upper left of what is drawn."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    height = max(line.get_ydata().max() for line in ax.lines)
+    for (slope, name), style in zip(slopes.items(), (":", "--"), strict=True):
+        y = height * (x / x[0]) ** slope
+        ax.plot(x, y, style, color="0.5", lw=0.8)
+        ax.annotate(name, (x[-1], y[-1]), fontsize=6, color="0.4")

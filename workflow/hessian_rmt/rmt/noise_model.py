@@ -1,0 +1,146 @@
+"""Is the noise N = H_batch - H_true of batch Hessians s(b) X with one fixed law? (`universality` 2.7)
+
+With tr the normalised trace, N' an independent copy of N and moments m_k = tr N^k:
+
+    c_2 = E tr N^2,  c_3 = E tr N^3,  c_4 = E tr N^4 - 2 E tr N^2 N'^2 - E tr N N' N N'
+
+are the joint cumulants of N's entries, contracted along a cycle. N is the mean of b independent
+centred matrices and cumulants are additive, so c_k = b^(1-k) c_k(one example), exactly; c_2 is the
+squared Frobenius norm. The model needs c_k = s(b)^k c_k(X), b^(-k/2) where c_2 goes as 1/b: it can
+hold for the third and fourth only as far as these are zero. The operator norm is free of such an
+identity.
+
+The free cumulants of N's spectrum,
+
+    k_2 = m_2 - m_1^2,  k_3 = m_3 - 3 m_2 m_1 + 2 m_1^3,
+    k_4 = m_4 - 4 m_3 m_1 - 2 m_2^2 + 10 m_2 m_1^2 - 5 m_1^4,
+
+tell its shape: under the model k_3 / k_2^(3/2) and k_4 / k_2^2 do not depend on b. Under averaging
+the first goes as b^(-1/2), while the second tends to a constant, 0 only if the examples' matrices
+are free: k_4 of the spectrum cannot tell the two apart, c_4 can.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
+from scipy.stats import linregress
+
+from hessian_rmt.rmt.law import Array
+
+CUMULANTS = ("second", "third", "fourth")
+# Means below so many standard errors are no points of a power law.
+RESOLVED = 2.0
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """y = amplitude b^slope, with the 95 % interval of the slope; nan below three points."""
+
+    slope: float
+    low: float
+    high: float
+    amplitude: float
+    used: np.ndarray
+
+
+def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike) -> PowerLaw:
+    """Least squares on logarithms, over the means (B,) above `RESOLVED` of their errors (B,).
+
+    The interval is Student's for residuals of equal variance.
+    """
+    b, y, e = (np.asarray(a, float) for a in (batch_sizes, means, errors))
+    used = (y > 0) & (y > RESOLVED * e)
+    if used.sum() < 3:
+        return PowerLaw(*(float("nan"),) * 4, used)
+    fit = linregress(np.log(b[used]), np.log(y[used]))
+    reach = float(stdtrit(used.sum() - 2, 0.975)) * fit.stderr
+    return PowerLaw(
+        fit.slope, fit.slope - reach, fit.slope + reach, float(np.exp(fit.intercept)), used
+    )
+
+
+def entry_cumulants(powers: Array, pair_aabb: Array, pair_abab: Array) -> tuple[Array, Array]:
+    """c_2, c_3, c_4 (..., 3) and their jackknife errors.
+
+    powers: (..., S, 4) traces tr N^k of S independent matrices; pair_aabb, pair_abab: (..., S)
+    tr N_s^2 N_t^2 and tr N_s N_t N_s N_t for t = s + 1, cyclically. Without matrix s two pairs go.
+    """
+
+    def estimate(kept: np.ndarray, pairs: np.ndarray) -> Array:
+        moments = powers[..., kept, 1:].mean(-2)
+        mixed = 2 * pair_aabb[..., pairs].mean(-1) + pair_abab[..., pairs].mean(-1)
+        return np.stack([moments[..., 0], moments[..., 1], moments[..., 2] - mixed], axis=-1)
+
+    seeds = np.arange(powers.shape[-2])
+    n = len(seeds)
+    without = np.stack([estimate(seeds != s, (seeds != s) & ((seeds + 1) % n != s)) for s in seeds])
+    errors = np.sqrt((n - 1) * np.mean((without - without.mean(0)) ** 2, axis=0))
+    return estimate(seeds >= 0, seeds >= 0), errors
+
+
+def free_cumulants(powers: Array) -> Array:
+    """k_1 ... k_4 (..., 4) of spectra with the moments `powers` (..., 4)."""
+    m1, m2, m3, m4 = np.moveaxis(np.asarray(powers, float), -1, 0)
+    k3 = m3 - 3 * m2 * m1 + 2 * m1**3
+    k4 = m4 - 4 * m3 * m1 - 2 * m2**2 + 10 * m2 * m1**2 - 5 * m1**4
+    return np.stack([m1, m2 - m1**2, k3, k4], axis=-1)
+
+
+def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Norm, cumulants and shape against b, of a noise file (`curvature.noise`).
+
+    Returns batch_size (B,) and for each quantity Q of norm, second, third, fourth (cumulants c_k),
+    first (tr N), skewness and excess (|.| of the free ones): Q/mean and Q/error (B,), and but for
+    first Q/slope (3,) with its interval, Q/amplitude, Q/used (B,).
+    """
+    b, powers = table["batch_size"], table["powers"]
+    norms = np.abs(table["extremes"]).max(-1)
+    means, errors = entry_cumulants(powers, table["pair_aabb"], table["pair_abab"])
+    k = free_cumulants(powers)
+    skewness, excess = k[..., 2] / k[..., 1] ** 1.5, k[..., 3] / k[..., 1] ** 2
+    measured = {name: (means[:, i], errors[:, i]) for i, name in enumerate(CUMULANTS)}
+    for name, values in (
+        ("norm", norms),
+        ("first", powers[..., 0]),
+        ("skewness", skewness),
+        ("excess", excess),
+    ):
+        measured[name] = (values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1]))
+    statistics: dict[str, Any] = {"batch_size": b}
+    for name, (mean, error) in measured.items():
+        statistics |= {f"{name}/mean": mean, f"{name}/error": error}
+        if name == "first":
+            continue
+        law = power_law(b, np.abs(mean) if name in ("skewness", "excess") else mean, error)
+        statistics |= {
+            f"{name}/slope": np.array([law.slope, law.low, law.high]),
+            f"{name}/amplitude": law.amplitude,
+            f"{name}/used": law.used,
+        }
+    return statistics
+
+
+def measured_against_fitted(
+    table: Mapping[str, Any], fits: Mapping[str, Any], epoch: int
+) -> dict[str, Any]:
+    """H_true's outliers and the noise's first moment beside those that (2.33) was fitted with.
+
+    fits: statistics of the outlier model (`rmt.outlier_statistics`). Returns theta/measured,
+    theta/fitted (k,), theta/interval (k, 2), alpha/fitted, alpha/interval (2,), exponent/fitted,
+    exponent/interval (2,); alpha is 0 in truth, since A = E H_batch.
+    """
+    at = int(np.flatnonzero(np.asarray(fits["epoch"]) == epoch)[0])
+    theta = fits["full/theta"][at]
+    comparison = {
+        "theta/measured": table["true_eigenvalues"][::-1][: len(theta)],
+        "theta/fitted": theta,
+        "theta/interval": fits["full/intervals/theta"][at],
+    }
+    for name in ("alpha", "exponent"):
+        comparison[f"{name}/fitted"] = fits[f"full/{name}"][at]
+        comparison[f"{name}/interval"] = fits[f"full/intervals/{name}"][at]
+    return comparison
