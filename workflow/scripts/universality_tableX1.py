@@ -3,7 +3,7 @@
 import numpy as np
 
 from hessian_rmt.jobs import job
-from hessian_rmt.rmt.complexity import COLUMNS, batches_row, noise_rows, table_rows
+from hessian_rmt.rmt.complexity import COLUMNS, batches_row, noise_row, table_rows
 from hessian_rmt.rmt.local_statistics import SIGNAL
 from hessian_rmt.storage import read_hdf5, write_csv
 
@@ -18,5 +18,5 @@ with job(snakemake.log[0]):
         rows.append(cell | row | {"data": files[0]["data"]})
     for cell in snakemake.params.noise:
         table = read_hdf5(cell["file"])
-        rows += [cell | row | {"data": table["data"]} for row in noise_rows(table)]
+        rows.append(cell | noise_row(table) | {"data": table["data"]})
     write_csv(snakemake.output.table, COLUMNS, table_rows(rows))

@@ -71,10 +71,10 @@ def measure_noise(
     Returns parameters, dimension, rank_gap; true_eigenvalues (R,); batch_size (B,); powers
     (B, S, 4), pair_aabb and pair_abab (B, S), of the seeds s and s + 1 (cyclically); extremes
     (B, S, 2), the noise's largest and smallest eigenvalue, and their residuals; outliers (B, S, k)
-    of H_batch; noise_eigenvalues (S, R) and batch_eigenvalues (R,) (of seed 0) at
-    spectrum_batch_size; direction/{label, kind, captured} (Q,) and overlaps (Q, R) = R (q . u_j)^2;
-    gradient_norm, gradient_quadratic, gradient_log_determinant, weight_norm. Raises UserError where
-    memory_mb would not do.
+    of H_batch; noise_eigenvalues (S, R) at spectrum_batch_size; direction/{label, kind, captured}
+    (Q,) and overlaps (Q, R) = R (q . u_j)^2; complexity/{weight_norm, dimension,
+    log_determinant_hessian, log_determinant_gradient, gradient_quadratic}, see `rmt.complexity`.
+    Raises UserError where memory_mb would not do.
     """
     H = CommonCoordinates(network, loss, inputs, targets)
     R = H.dimension
@@ -90,10 +90,9 @@ def measure_noise(
         "true_eigenvalues": torch.linalg.eigvalsh(true).cpu().numpy(),
         "batch_size": np.array(grid.batch_sizes),
         "spectrum_batch_size": grid.spectrum_batch_size,
-        "weight_norm": float(sum(p.detach().double().square().sum() for p in network.parameters()))
-        ** 0.5,
+        "complexity/weight_norm": _weight_norm(network),
     }
-    table |= _gradient_noise(mean, covariance)
+    table |= {f"complexity/{k}": v for k, v in _gradient_noise(true, mean, covariance).items()}
     del covariance
     log.line("full Hessian and gradient noise done")
     directions = _directions(H, true, mean, grid, derive_seed(master, run, "directions", epoch))
@@ -114,8 +113,6 @@ def measure_noise(
         for seed in range(grid.seeds):
             batch = H.hessian(draw_batch(master, run, epoch, size, seed, len(H)).to(true.device))
             table["outliers"][i, seed] = _extreme(batch, grid.outliers, "LA").values
-            if size == grid.spectrum_batch_size and seed == 0:
-                table["batch_eigenvalues"] = torch.linalg.eigvalsh(batch).cpu().numpy()
             noise = batch.sub_(true)
             ends = _extreme(noise, 2, "BE")
             table["extremes"][i, seed], table["residuals"][i, seed] = ends.values, ends.residuals
@@ -230,31 +227,25 @@ def _directions(
     }
 
 
-def _gradient_noise(mean: Tensor, covariance: Tensor) -> dict[str, float]:
-    """Norm of the mean gradient g, g^T C^-1 g and log det C of the examples' covariance C.
+def _gradient_noise(true: Tensor, mean: Tensor, covariance: Tensor) -> dict[str, float]:
+    """log|det H|, log det C and g^T C^-1 g where the gradients' covariance C is above round-off.
 
-    Of C scaled to unit diagonal, whose Cholesky factor loses least; nan where that has a pivot at
-    round-off, so that C is singular as far as double precision tells.
+    g is the mean gradient, H the full Hessian confined to the eigenvectors U of C whose eigenvalues
+    are above eps R ||C||: elsewhere neither the determinant nor the density can be computed.
     """
-    scale = covariance.diagonal().sqrt()
-    result = {
-        "gradient_norm": float(torch.linalg.vector_norm(mean)),
-        "gradient_quadratic": float("nan"),
-        "gradient_log_determinant": float("nan"),
-        "gradient_smallest_pivot": 0.0,
+    values, vectors = torch.linalg.eigh(covariance)
+    signal = values > _EPS * len(values) * values[-1]
+    U, values = vectors[:, signal], values[signal]
+    return {
+        "dimension": len(values),
+        "log_determinant_hessian": float(torch.linalg.slogdet(U.T @ true @ U)[1]),
+        "log_determinant_gradient": float(values.log().sum()),
+        "gradient_quadratic": float(((mean @ U).square() / values).sum()),
     }
-    if not bool((scale > 0).all()):
-        return result
-    factor, failed = torch.linalg.cholesky_ex(covariance / torch.outer(scale, scale))
-    pivots = factor.diagonal()
-    if int(failed) or not bool(pivots.square().min() > _EPS * len(mean)):
-        return result
-    whitened = torch.linalg.solve_triangular(factor, (mean / scale)[:, None], upper=False)
-    return result | {
-        "gradient_quadratic": float(whitened.square().sum()),
-        "gradient_log_determinant": 2 * float((pivots.log() + scale.log()).sum()),
-        "gradient_smallest_pivot": float(pivots.square().min()),
-    }
+
+
+def _weight_norm(network: nn.Module) -> float:
+    return float(torch.cat([p.detach().double().flatten() for p in network.parameters()]).norm())
 
 
 def _refuse_memory(order: int, memory_mb: float) -> None:

@@ -43,9 +43,7 @@ QUANTITIES = {
 def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
     """Root mean square errors: above against N at the middle delta, below against delta."""
     sizes, damping = statistics["size"], statistics["damping"]
-    ensembles = list(
-        dict.fromkeys(n.split("/trace")[0] for n in statistics if n.endswith("/trace"))
-    )
+    ensembles = list(dict.fromkeys(n.split("/")[0] for n in statistics if n.endswith("/predicted")))
     figure, axes = new_figure(2, 4, panel=(2.1, 2.1))
     middle, largest = len(damping) // 2, len(sizes) - 1
     rows: list[list[Any]] = []
@@ -53,7 +51,7 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
         at = {k.removeprefix(f"{name}/"): v for k, v in statistics.items()}
         for column, quantity in enumerate(QUANTITIES):
             rms = np.sqrt(at[quantity].mean(1))
-            of_size, of_damping = at[f"{quantity}/exponents"]
+            of_size, of_damping = at[f"exponents/{quantity}"]
             predicted = at["predicted"] if quantity == "bilinear" else None
             law = np.full(rms.shape, np.nan) if predicted is None else predicted
             for ax, x, y, exponent, law in (
@@ -81,7 +79,7 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
                 for i, n in enumerate(sizes)
                 for j, d in enumerate(damping)
             ]
-        exponent = at["rigidity/exponent"]
+        exponent = at["exponents/rigidity"]
         rms = np.sqrt((at["rigidity"] ** 2).mean(1))
         label = f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
         axes[0, 3].plot(sizes, rms, "o-", ms=3, lw=0.7, color=color, label=label)

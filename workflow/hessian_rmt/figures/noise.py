@@ -118,23 +118,20 @@ def _points(
     model: float,
     averaging: float,
 ) -> None:
-    """Means with errors, the fitted power, and the two predictions through the middle of the fit.
+    """Means with errors, and the two predicted powers through the smallest batches' mean.
 
-    Hollow: means within two standard errors of zero, which are not fitted.
+    Hollow: negative means.
     """
-    b, mean, error = at["batch_size"], np.abs(at[f"{name}/mean"]), at[f"{name}/error"]
-    used = at[f"{name}/used"].astype(bool)
+    b, mean, error = at["batch_size"], at[f"{name}/mean"], at[f"{name}/error"]
     slope, low, high = at[f"{name}/slope"]
     label = f"{symbol}: {slope:.2f} [{low:.2f}, {high:.2f}]"
-    ax.errorbar(b[used], mean[used], error[used], fmt="o", ms=3, color=color, label=label)
-    ax.plot(b[~used], mean[~used], "o", ms=3, mfc="none", color=color)
-    if not used.sum() or np.isnan(slope):
-        return
-    middle = np.exp(np.log(b[used]).mean())
-    height = at[f"{name}/amplitude"] * middle**slope
+    for sign, options in ((1, {"label": label}), (-1, {"mfc": "none"})):
+        part = sign * mean > 0
+        ax.errorbar(
+            b[part], sign * mean[part], error[part], fmt="o", ms=3, lw=0.8, color=color, **options
+        )
     for predicted, style in ((averaging, "--"), (model, ":")):
-        if not np.isnan(predicted):
-            ax.plot(b, height * (b / middle) ** predicted, style, color=color, lw=0.9)
+        ax.plot(b, abs(mean[0]) * (b / b[0]) ** predicted, style, color=color, lw=0.9)
 
 
 def _outliers(ax: Any, panel: Panel) -> list[list[Any]]:
@@ -150,7 +147,7 @@ def _outliers(ax: Any, panel: Panel) -> list[list[Any]]:
     ax.set_xlabel(r"outlier of $H$, measured")
     ax.set_ylabel(r"$\theta$, fitted")
     low, high = at["alpha/interval"]
-    v, v_low, v_high = (at["exponent/fitted"], *at["exponent/interval"])
+    v, (v_low, v_high) = at["exponent/fitted"], at["exponent/interval"]
     ax.set_title(
         rf"$\alpha$ = {at['alpha/fitted']:.2g} [{low:.2g}, {high:.2g}], in truth 0"
         f"\n$v$ = {v:.2f} [{v_low:.2f}, {v_high:.2f}]",
@@ -213,7 +210,8 @@ def _tails(ax: Any, panel: Panel) -> list[list[Any]]:
 def _distances(ax: Any, panel: Panel, null: str) -> list[list[Any]]:
     """Distances by kind of direction beside the null's 95 %, noise first, controls after it."""
     rows: list[list[Any]] = []
-    names = []
+    names: list[str] = []
+    data = panel.statistics["data"]
     for group in ("directions", "controls"):
         at = {k.removeprefix(f"{group}/"): v for k, v in panel.statistics.items()}
         low, high = np.percentile(at[f"{null}/null"], [2.5, 97.5])
@@ -234,14 +232,12 @@ def _distances(ax: Any, panel: Panel, null: str) -> list[list[Any]]:
             names.append(_named(kind))
             what = f"{null} distance, {kind}"
             rows += [
-                [panel.label, panel.statistics["data"], what, i, value, p_one, low, high]
+                [panel.label, data, what, i, value, p_one, low, high]
                 for i, (value, p_one) in enumerate(
                     zip(values, at[f"{null}/p_value"][kinds == kind], strict=True)
                 )
             ]
-            rows.append(
-                [panel.label, panel.statistics["data"], f"{what}, mean", "", mean, p, "", ""]
-            )
+            rows.append([panel.label, data, f"{what}, mean", "", mean, p, "", ""])
     ax.set_yscale("log")
     ax.set_ylim(0.008, 1)
     ax.set_xticks(range(len(names)), names, rotation=50, ha="right", fontsize=6)

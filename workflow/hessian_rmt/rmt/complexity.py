@@ -3,15 +3,16 @@
 The number of critical points of the batch loss L_true + s(b) V in a region of n-dimensional weight
 space has the mean int dw p_w(0) E|det H|, with p_w the density of the gradient. The paper's sign
 criterion (4.17) keeps int log|lambda| dmu_H alone. As printed it is minus infinity wherever the
-spectrum has an atom at 0, and its sign flips when the loss is rescaled, L -> c L: it grows by log c.
+spectrum has an atom at 0, and its sign flips when the loss is rescaled: L -> c L adds log c.
 
 (4.16) has phi_w, the density of grad V, for p_w; but p_w(0) = s^-n phi_w(-grad L_true / s), and
 
     (1/n) log(p_w(0) E|det H|) = int log|lambda| dmu_H - log s + (1/n) log phi_w(-grad L_true / s)
 
 does not change with c. Here phi_w is taken as Gaussian, s(b) = b^(-1/2), with the covariance C of
-the gradients of single examples: (1/n) log phi = -(log 2 pi + (1/n) log det C + b g^T C^-1 g / n)/2.
-Everything is taken on the n dimensions that the data see, without the atom of exact zeros.
+the gradients of single examples: (1/n) log phi = -(log 2 pi + (log det C + b g^T C^-1 g) / n) / 2.
+Both determinants are taken on the subspace where C is above round-off: flat directions, in which
+neither gradient nor Hessian varies, hold no isolated critical points.
 
 The result is a density per volume of weight space, so its sign still depends on the unit of the
 weights; adding (1/n) log of a volume makes it a number of critical points. The column log_volume is
@@ -41,6 +42,8 @@ COLUMNS = (
     "low",
     "high",
     "loss_scale_at_sign_flip",
+    "invariant_dimension",
+    "log_hessian",
     "minus_log_s",
     "log_gradient_density_at_0",
     "log_gradient_density",
@@ -81,28 +84,42 @@ def batches_row(eigenvalues: Array, signal: np.ndarray) -> Row:
     }
 
 
-def noise_rows(table: Mapping[str, Any]) -> list[Row]:
-    """The full Hessian and a batch Hessian of a noise file (`curvature.noise`).
+def noise_row(table: Mapping[str, Any]) -> Row:
+    """The full Hessian of a noise file (`curvature.noise`): the training split is the batch.
 
-    The invariant integral is the batch Hessian's, whose noise and gradient are measured.
+    printed and printed_on_signal are of all its eigenvalues and of those above round-off. What
+    follows is taken on the subspace of invariant_dimension where the gradient noise is above
+    round-off too.
     """
-    n, b = int(table["dimension"]), int(table["spectrum_batch_size"])
-    full = _spectrum_row(table["true_eigenvalues"], int(table["parameters"]))
-    batch = _spectrum_row(table["batch_eigenvalues"], int(table["parameters"]))
+    b, parameters = int(table["examples"]), int(table["parameters"])
+    eigenvalues = table["true_eigenvalues"]
+    floor = np.finfo(float).eps * len(eigenvalues) * np.abs(eigenvalues).max()
+    kept = eigenvalues[np.abs(eigenvalues) > floor]
+    value = log_integral(kept)
+    at = {k.removeprefix("complexity/"): v for k, v in table.items()}
+    n = int(at["dimension"])
+    log_hessian = float(at["log_determinant_hessian"]) / n
     at_zero, density = gradient_density(
-        n, b, float(table["gradient_log_determinant"]), float(table["gradient_quadratic"])
+        n, b, float(at["log_determinant_gradient"]), float(at["gradient_quadratic"])
     )
-    batch |= {
+    return {
+        "part": "train",
+        "matrix": "full Hessian",
+        "batch_size": b,
+        "matrices": 1,
+        "parameters": parameters,
+        "signal": len(kept),
+        "printed": float("-inf") if len(kept) < parameters else value,
+        "printed_on_signal": value,
+        "loss_scale_at_sign_flip": float(np.exp(-value)),
+        "invariant_dimension": n,
+        "log_hessian": log_hessian,
         "minus_log_s": 0.5 * float(np.log(b)),
         "log_gradient_density_at_0": at_zero,
         "log_gradient_density": density,
-        "invariant": batch["printed_on_signal"] + 0.5 * float(np.log(b)) + density,
-        "log_volume": log_ball_volume(n, float(table["weight_norm"])) / n,
+        "invariant": log_hessian + 0.5 * float(np.log(b)) + density,
+        "log_volume": log_ball_volume(n, float(at["weight_norm"])) / n,
     }
-    return [
-        full | {"matrix": "full Hessian", "batch_size": int(table["examples"])},
-        batch | {"matrix": "batch Hessian", "batch_size": b},
-    ]
 
 
 def gradient_density(
@@ -121,19 +138,3 @@ def log_ball_volume(n: int, radius: float) -> float:
 def table_rows(rows: Sequence[Row]) -> list[list[Any]]:
     """In the order of `COLUMNS`, empty where a column does not apply."""
     return [[row.get(column, "") for column in COLUMNS] for row in rows]
-
-
-def _spectrum_row(eigenvalues: Array, parameters: int) -> Row:
-    n = len(eigenvalues)
-    floor = np.finfo(float).eps * n * np.abs(eigenvalues).max()
-    kept = eigenvalues[np.abs(eigenvalues) > floor]
-    value = log_integral(kept)
-    return {
-        "part": "train",
-        "matrices": 1,
-        "parameters": parameters,
-        "signal": len(kept),
-        "printed": float("-inf") if len(kept) < parameters else value,
-        "printed_on_signal": value,
-        "loss_scale_at_sign_flip": float(np.exp(-value)),
-    }

@@ -6,10 +6,10 @@ With H positive semi-definite of order N, limiting law mu and m(delta) = int dmu
     |u . B^-1 v - m u . v| < N^xi |u| |v| / (N delta),
     |lambda_j - q_j| < N^xi min(j, N - j + 1)^(-1/3) N^(-2/3),    mu((-inf, q_j]) = j / N.
 
-1 / (N delta) is the rate of the trace tr B^-1 / N. A bilinear form fluctuates more: for eigenvectors
-from the Haar measure its variance is (1 + u.v) (m_2 - m^2) / N for u = v and u . v = 0, with
-m_2 = int dmu(x) / (x + delta)^2. At a hard edge (as many columns as rows) m_2 ~ delta^(-3/2), so the
-error is N^(-1/2) delta^(-3/4) there; with a gap below the spectrum it does not grow as delta -> 0.
+1 / (N delta) is the rate of tr B^-1 / N. A bilinear form fluctuates more: for eigenvectors
+from the Haar measure its variance is (m_2 - m^2) / N if u . v = 0 and twice that for u = v,
+with m_2 = int dmu(x) / (x + delta)^2. At a hard edge (as many columns as rows) m_2 ~ delta^(-3/2),
+so the error is N^(-1/2) delta^(-3/4); with a gap below the spectrum it stays bounded as delta -> 0.
 
 Independent diagonal entries from mu are the control: their bilinear form does not concentrate, the
 trace does as N^(-1/2), and (5.16) is off by a power of N.
@@ -40,11 +40,11 @@ class Sampled:
 
 
 SAMPLED = {
-    "Wishart, n/m = 1": Sampled(
+    "Wishart, square": Sampled(
         lambda n, rng: wishart(n, rng, ratio=1.0), lambda n: wishart_law(n, 1.0), hard_edge=True
     ),
-    "Wishart, n/m = 1/2": Sampled(wishart, wishart_law),
-    "uniform Wishart, n/m = 1": Sampled(
+    "Wishart, 1 to 2": Sampled(wishart, wishart_law),
+    "uniform Wishart, square": Sampled(
         lambda n, rng: uniform_wishart(n, rng, ratio=1.0, centred=True),
         lambda n: wishart_law(n, 1.0),
         hard_edge=True,
@@ -65,8 +65,8 @@ def concentration(
     coordinates), and the largest squared error of 1 / (lambda_j + delta) ((5.15)); E/rigidity
     (N, M), the largest of |lambda_j - q_j| over its rate in (5.16); E/predicted (N, D), the
     bilinear form's root mean square for Haar eigenvectors. For each Q of trace, bilinear,
-    eigenvalue E/Q/exponents (2, 3), of N and of delta with 95 % bootstrap intervals, and
-    E/rigidity/exponent (3,).
+    eigenvalue E/exponents/Q (2, 3), of N and of delta with 95 % bootstrap intervals, and
+    E/exponents/rigidity (3,).
     """
     delta = np.asarray(damping, float)
     statistics: dict[str, Any] = {"size": np.array(sizes), "damping": delta}
@@ -93,11 +93,11 @@ def concentration(
             f"{name}/hard_edge": ensemble.hard_edge,
             f"{name}/rigidity": rigidity,
             f"{name}/predicted": predicted,
-            f"{name}/rigidity/exponent": exponents(sizes, None, rigidity[..., None] ** 2, rng)[0],
+            f"{name}/exponents/rigidity": exponents(sizes, None, rigidity[..., None] ** 2, rng)[0],
         }
         for key in QUANTITIES:
             statistics[f"{name}/{key}"] = errors[key]
-            statistics[f"{name}/{key}/exponents"] = exponents(sizes, delta, errors[key], rng)
+            statistics[f"{name}/exponents/{key}"] = exponents(sizes, delta, errors[key], rng)
     return statistics
 
 
@@ -125,12 +125,10 @@ def exponents(
     scale, the samples of a size resampled together for all delta. One delta: q is nan.
     """
     log_n = np.log(np.asarray(sizes, float))
-    columns = [
-        np.ones((squares.shape[0], squares.shape[2])),
-        np.tile(log_n[:, None], squares.shape[2]),
-    ]
+    shape = (squares.shape[0], squares.shape[2])
+    columns = [np.ones(shape), np.broadcast_to(log_n[:, None], shape)]
     if damping is not None:
-        columns.append(np.tile(np.log(damping), (len(sizes), 1)))
+        columns.append(np.broadcast_to(np.log(damping), shape))
     inverse = np.linalg.pinv(np.stack([c.ravel() for c in columns], axis=1))
 
     def fit(rms: Array) -> Array:

@@ -6,7 +6,7 @@ Haar measure, x = R z^2 / |z|^2 with z normal in R dimensions:
 
     isotropic   D = sup |F_n - F| of the x_j themselves: what (2.9) says;
     profile     D of x_j over their mean in a window of neighbouring eigenvalues: Gaussian with a
-                variance that changes slowly with the eigenvalue, as an anisotropic local law has it.
+                variance that changes slowly with the eigenvalue, as by an anisotropic local law.
 
 The direction must be fixed before the matrix is seen. If q is drawn at random from the Haar measure
 then x has the null's law exactly, whatever the eigenvectors: such a q tests nothing, and is the
@@ -26,6 +26,7 @@ from hessian_rmt.rmt.law import Array
 WINDOW = 51  # levels, of the profile
 BLOCKS = 10  # of the localised control
 NULLS = ("isotropic", "profile")
+SIMULATED = 1000  # directions of the null
 
 
 def chi_squared_distance(overlaps: Array) -> Array:
@@ -43,13 +44,11 @@ def over_profile(overlaps: Array) -> Array:
     return np.divide(overlaps, profile, out=np.zeros_like(overlaps), where=profile > 0)
 
 
-def delocalisation(
-    overlaps: Array, kinds: Array, order: int, *, replicates: int, seed: int
-) -> dict[str, Any]:
+def delocalisation(overlaps: Array, kinds: Array, order: int, *, seed: int) -> dict[str, Any]:
     """Distances from QUE for directions (Q,) of several kinds, with calibrated p-values.
 
     overlaps: (Q, n) x_j for n of the matrix's `order` eigenvectors, by ascending eigenvalue.
-    Returns for each null N: N/distance and N/p_value (Q,), N/null (replicates,), and
+    Returns for each null N: N/distance and N/p_value (Q,), N/null (SIMULATED,), and
     N/kind_distance and N/kind_p_value (K,), of the mean distance of a kind, for `kind` (K,), in
     the order of their first appearance. Directions of a kind are nearly orthogonal, so their nulls
     are taken as independent.
@@ -58,7 +57,7 @@ def delocalisation(
     n = overlaps.shape[1]
     names = list(dict.fromkeys(kinds.tolist()))
     statistics: dict[str, Any] = {"kind": np.array(names)}
-    simulated = haar_overlaps(order, replicates, rng)[:, :n]
+    simulated = haar_overlaps(order, SIMULATED, rng)[:, :n]
     for null in NULLS:
         change = over_profile if null == "profile" else np.asarray
         reference = np.sort(chi_squared_distance(change(simulated)))
@@ -66,13 +65,13 @@ def delocalisation(
         mean, p = [], []
         for name in names:
             own = distance[kinds == name]
-            means = rng.choice(reference, (20 * replicates, len(own))).mean(1)
+            means = rng.choice(reference, (2 * SIMULATED, len(own))).mean(1)
             mean.append(own.mean())
             p.append((1 + np.sum(means >= own.mean())) / (1 + len(means)))
         rank = np.searchsorted(reference, distance, side="left")
         statistics |= {
             f"{null}/distance": distance,
-            f"{null}/p_value": (1 + replicates - rank) / (1 + replicates),
+            f"{null}/p_value": (1 + SIMULATED - rank) / (1 + SIMULATED),
             f"{null}/null": reference,
             f"{null}/kind_distance": np.array(mean),
             f"{null}/kind_p_value": np.array(p),

@@ -23,7 +23,7 @@ WIDTHS = 2.0 ** np.arange(0, 7)  # eta in local mean spacings
 HALF_WINDOW = 0.02  # of the distribution, over which a local spacing is taken
 
 
-def green_function_error(spectra: Sequence[Array]) -> Array:
+def green_function_error(spectra: Sequence[Array] | Array) -> Array:
     """Root mean square over matrices and E of y = n eta |g - g_mu|, for each of `WIDTHS`.
 
     spectra: three or more ascending spectra of one length n.

@@ -1,4 +1,4 @@
-"""Is the noise N = H_batch - H_true of batch Hessians s(b) X with one fixed law? (`universality` 2.7)
+"""Is the noise N = H_batch - H_true of batch Hessians s(b) X with one law (`universality` 2.7)?
 
 With tr the normalised trace, N' an independent copy of N and moments m_k = tr N^k:
 
@@ -26,41 +26,54 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import curve_fit
 from scipy.special import stdtrit
-from scipy.stats import linregress
 
 from hessian_rmt.rmt.law import Array
 
 CUMULANTS = ("second", "third", "fourth")
-# Means below so many standard errors are no points of a power law.
-RESOLVED = 2.0
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """y = amplitude b^slope, with the 95 % interval of the slope; nan below three points."""
+    """y = amplitude b^slope, with the 95 % interval of the slope; nan where y is not resolved."""
 
     slope: float
     low: float
     high: float
     amplitude: float
-    used: np.ndarray
+
+    def predict(self, batch_sizes: ArrayLike) -> Array:
+        return self.amplitude * np.asarray(batch_sizes, float) ** self.slope
 
 
-def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike) -> PowerLaw:
-    """Least squares on logarithms, over the means (B,) above `RESOLVED` of their errors (B,).
+def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike, seeds: int) -> PowerLaw:
+    """Weighted least squares of the means (B,) themselves, of either sign, over `seeds` matrices.
 
-    The interval is Student's for residuals of equal variance.
+    Points within their errors of 0 count as what they are, which a fit to logarithms could not do.
+    Errors (B,) from a few seeds are uncertain by themselves, so a power law through them gives the
+    weights, and the interval is Student's with the seeds - 1 degrees of freedom of all B points.
     """
     b, y, e = (np.asarray(a, float) for a in (batch_sizes, means, errors))
-    used = (y > 0) & (y > RESOLVED * e)
-    if used.sum() < 3:
-        return PowerLaw(*(float("nan"),) * 4, used)
-    fit = linregress(np.log(b[used]), np.log(y[used]))
-    reach = float(stdtrit(used.sum() - 2, 0.975)) * fit.stderr
-    return PowerLaw(
-        fit.slope, fit.slope - reach, fit.slope + reach, float(np.exp(fit.intercept)), used
-    )
+    unit = np.exp(np.log(b).mean())
+    x = np.log(b / unit)
+    sigma = np.exp(np.polynomial.Polynomial.fit(x, np.log(e), 1)(x))
+    sign = 1.0 if np.sum(y / sigma) >= 0 else -1.0
+    start = (np.log(np.max(sign * y)), float(np.polyfit(x, np.log(sigma), 1)[0]))
+    try:
+        (log_height, slope), covariance = curve_fit(
+            lambda x, log_height, slope: sign * np.exp(log_height + slope * x),
+            x,
+            y,
+            start,
+            sigma=sigma,
+            absolute_sigma=True,
+        )
+    except RuntimeError:  # no power law fits better than zero
+        return PowerLaw(*(float("nan"),) * 4)
+    reach = float(stdtrit(len(b) * (seeds - 1), 0.975) * np.sqrt(covariance[1, 1]))
+    amplitude = float(sign * np.exp(log_height) * unit**-slope)
+    return PowerLaw(float(slope), float(slope - reach), float(slope + reach), amplitude)
 
 
 def entry_cumulants(powers: Array, pair_aabb: Array, pair_abab: Array) -> tuple[Array, Array]:
@@ -94,8 +107,8 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
     """Norm, cumulants and shape against b, of a noise file (`curvature.noise`).
 
     Returns batch_size (B,) and for each quantity Q of norm, second, third, fourth (cumulants c_k),
-    first (tr N), skewness and excess (|.| of the free ones): Q/mean and Q/error (B,), and but for
-    first Q/slope (3,) with its interval, Q/amplitude, Q/used (B,).
+    first (tr N), skewness and excess (of free cumulants): Q/mean and Q/error (B,), and but for
+    first Q/slope (3,), with its interval, and Q/amplitude.
     """
     b, powers = table["batch_size"], table["powers"]
     norms = np.abs(table["extremes"]).max(-1)
@@ -115,11 +128,10 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
         statistics |= {f"{name}/mean": mean, f"{name}/error": error}
         if name == "first":
             continue
-        law = power_law(b, np.abs(mean) if name in ("skewness", "excess") else mean, error)
+        law = power_law(b, mean, error, powers.shape[1])
         statistics |= {
             f"{name}/slope": np.array([law.slope, law.low, law.high]),
             f"{name}/amplitude": law.amplitude,
-            f"{name}/used": law.used,
         }
     return statistics
 

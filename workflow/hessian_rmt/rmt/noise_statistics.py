@@ -32,7 +32,6 @@ def noise_statistics(
             table["overlaps"][:, kept],
             table["direction/kind"],
             order,
-            replicates=replicates,
             seed=derive_seed(seed, "delocalisation"),
         ),
         "green": averaged_local_law(
@@ -45,7 +44,6 @@ def noise_statistics(
         np.concatenate(list(controls.values())),
         np.repeat(list(controls), [len(x) for x in controls.values()]),
         CONTROL_ORDER,
-        replicates=replicates,
         seed=derive_seed(seed, "delocalisation"),
     )
     statistics = {
