@@ -310,11 +310,12 @@ def test_concentration_and_its_control():
         assert found[f"{name}/exponents/bilinear"][0, 0] == pytest.approx(-0.5, abs=0.15)
         rms = np.sqrt(found[f"{name}/bilinear"].mean(1))
         np.testing.assert_allclose(rms, found[f"{name}/predicted"], rtol=0.25)
-    assert found["Wishart, 1 to 2/exponents/rigidity"][0] < 0.2
     control = "independent diagonal/exponents"
     assert found[f"{control}/bilinear"][0, 1] > -0.3  # does not concentrate: must fail
-    assert found[f"{control}/trace"][0, 1] > -0.8
-    assert found[f"{control}/rigidity"][0] > 0.3
+    assert found[f"{control}/trace"][0, 1] > -1
+    wishart, diagonal = found["Wishart, 1 to 2/exponents/rigidity"], found[f"{control}/rigidity"]
+    assert wishart[2] < diagonal[1]
+    assert diagonal[1] > 0.3
 
 
 def test_rigidity_ratio_of_a_shift():

@@ -52,37 +52,20 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
         for column, quantity in enumerate(QUANTITIES):
             rms = np.sqrt(at[quantity].mean(1))
             of_size, of_damping = at[f"exponents/{quantity}"]
-            predicted = at["predicted"] if quantity == "bilinear" else None
-            law = np.full(rms.shape, np.nan) if predicted is None else predicted
-            for ax, x, y, exponent, law in (
-                (
-                    axes[0, column],
-                    sizes,
-                    rms[:, middle],
-                    of_size,
-                    None if predicted is None else predicted[:, middle],
-                ),
-                (
-                    axes[1, column],
-                    damping,
-                    rms[largest],
-                    of_damping,
-                    None if predicted is None else predicted[largest],
-                ),
-            ):
-                label = f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
-                ax.plot(x, y, "o", ms=3, color=color, label=label)
-                if law is not None and "diagonal" not in name:
-                    ax.plot(x, law, color=color, lw=0.8)
+            known = quantity == "bilinear" and "diagonal" not in name
+            predicted = at["predicted"] if known else np.full(rms.shape, np.nan)
+            cuts = ((sizes, of_size, np.s_[:, middle]), (damping, of_damping, np.s_[largest]))
+            for ax, (x, exponent, cut) in zip(axes[:, column], cuts, strict=True):
+                ax.plot(x, rms[cut], "o", ms=3, color=color, label=_bracket(exponent))
+                ax.plot(x, predicted[cut], color=color, lw=0.8)
             rows += [
-                [name, quantity, n, d, rms[i, j], law[i, j], *of_size, *of_damping]
+                [name, quantity, n, d, rms[i, j], predicted[i, j], *of_size, *of_damping]
                 for i, n in enumerate(sizes)
                 for j, d in enumerate(damping)
             ]
         exponent = at["exponents/rigidity"]
         rms = np.sqrt((at["rigidity"] ** 2).mean(1))
-        label = f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
-        axes[0, 3].plot(sizes, rms, "o-", ms=3, lw=0.7, color=color, label=label)
+        axes[0, 3].plot(sizes, rms, "o-", ms=3, lw=0.7, color=color, label=_bracket(exponent))
         axes[1, 3].plot([], [], "o", ms=4, color=color, label=name)
         rows += [
             [name, "rigidity", n, "", value, "", *exponent, "", "", ""]
@@ -111,11 +94,15 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
     save_figure(figure, files, COLUMNS, rows)
 
 
+def _bracket(exponent: np.ndarray) -> str:
+    return f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
+
+
 def _reference(ax: Any, x: np.ndarray, slopes: Mapping[float, str]) -> None:
     """Powers of x through the upper left of what is drawn."""
     ax.set_xscale("log")
     ax.set_yscale("log")
-    height = max(line.get_ydata().max() for line in ax.lines)
+    height = np.nanmax([line.get_ydata()[0] for line in ax.lines])
     for (slope, name), style in zip(slopes.items(), (":", "--"), strict=True):
         y = height * (x / x[0]) ** slope
         ax.plot(x, y, style, color="0.5", lw=0.8)
