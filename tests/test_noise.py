@@ -1,13 +1,16 @@
 """Noise of batch Hessians: dense matrices, cumulants, delocalisation, local law, complexity."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy.stats import multivariate_normal
 from torch.nn import functional as F
 
+from hessian_rmt.config import check_config
 from hessian_rmt.curvature.common_coordinates import CommonCoordinates
 from hessian_rmt.curvature.noise import NoiseGrid, measure_noise
 from hessian_rmt.curvature.outliers import draw_batch
@@ -33,6 +36,7 @@ from hessian_rmt.rmt.ensembles import goe
 from hessian_rmt.rmt.green_function import averaged_local_law
 from hessian_rmt.rmt.noise_model import entry_cumulants, free_cumulants, power_law
 
+ROOT = Path(__file__).parents[1]
 NETWORKS = {
     "relu": {"hidden": (4, 5)},
     "one layer": {"hidden": (4,)},
@@ -401,3 +405,28 @@ def test_volume_of_balls():
     np.testing.assert_allclose(
         np.exp([log_ball_volume(2, 3.0), log_ball_volume(3, 2.0)]), np.pi * np.array([9, 32 / 3])
     )
+
+
+# -- configuration --------------------------------------------------------------------------------
+
+
+def laptop():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_a_run_without_noise_settings_is_refused():
+    config = laptop()
+    config["figures"]["universality"]["figX2"] = {"rows": [{"run": "mlp_mnist", "epoch": 1}]}
+    with pytest.raises(UserError, match=r"figX2\.rows\[0\]\.run is mlp_mnist.*no noise settings"):
+        check_config(config)
+    config = laptop()
+    config["figures"]["universality"]["tableX1"]["noise"] = [{"run": "mlp_mnist", "epoch": 1}]
+    with pytest.raises(UserError, match=r"tableX1\.noise\[0\]\.run"):
+        check_config(config)
+
+
+def test_the_spectrum_is_of_one_of_the_batch_sizes():
+    config = laptop()
+    config["runs"]["mlp_mnist14"]["noise"]["spectrum_batch_size"] = 100
+    with pytest.raises(UserError, match=r"noise\.spectrum_batch_size is 100.*8, 32"):
+        check_config(config)

@@ -11,14 +11,22 @@ import numpy as np
 from hessian_rmt.figures.style import (
     BLUE,
     GREEN,
-    ORANGE,
     VERMILION,
     new_figure,
     save_figure,
 )
 
 Files = dict[str, str | Path]
-COLORS = (BLUE, GREEN, ORANGE, VERMILION)
+COLORS = (BLUE, GREEN, VERMILION, "0.5")
+# Rates in N and in delta: printed first, then the corrected one of a bilinear form
+REFERENCES = (
+    ({-1.0: "$N^{-1}$"}, {-1.0: r"$\delta^{-1}$"}),
+    (
+        {-1.0: "$N^{-1}$", -0.5: "$N^{-1/2}$"},
+        {-1.0: r"$\delta^{-1}$", -0.75: r"$\delta^{-3/4}$"},
+    ),
+    ({-2 / 3: "$N^{-2/3}$"}, {-2.0: r"$\delta^{-2}$"}),
+)
 COLUMNS = (
     "ensemble",
     "quantity",
@@ -43,7 +51,10 @@ QUANTITIES = {
 def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
     """Root mean square errors: above against N at the middle delta, below against delta."""
     sizes, damping = statistics["size"], statistics["damping"]
-    ensembles = list(dict.fromkeys(n.split("/")[0] for n in statistics if n.endswith("/predicted")))
+    ensembles = sorted(
+        (name.split("/")[0] for name in statistics if name.endswith("/predicted")),
+        key=lambda name: (_is_control(name), name),
+    )
     figure, axes = new_figure(2, 4, panel=(2.1, 2.1))
     middle, largest = len(damping) // 2, len(sizes) - 1
     rows: list[list[Any]] = []
@@ -52,9 +63,12 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
         for column, quantity in enumerate(QUANTITIES):
             rms = np.sqrt(at[quantity].mean(1))
             of_size, of_damping = at[f"exponents/{quantity}"]
-            known = quantity == "bilinear" and "diagonal" not in name
+            known = quantity == "bilinear" and not _is_control(name)
             predicted = at["predicted"] if known else np.full(rms.shape, np.nan)
-            cuts = ((sizes, of_size, np.s_[:, middle]), (damping, of_damping, np.s_[largest]))
+            cuts: Any = (
+                (sizes, of_size, np.s_[:, middle]),
+                (damping, of_damping, np.s_[largest]),
+            )
             for ax, (x, exponent, cut) in zip(axes[:, column], cuts, strict=True):
                 ax.plot(x, rms[cut], "o", ms=3, color=color, label=_bracket(exponent))
                 ax.plot(x, predicted[cut], color=color, lw=0.8)
@@ -66,18 +80,22 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
         exponent = at["exponents/rigidity"]
         rms = np.sqrt((at["rigidity"] ** 2).mean(1))
         axes[0, 3].plot(sizes, rms, "o-", ms=3, lw=0.7, color=color, label=_bracket(exponent))
-        axes[1, 3].plot([], [], "o", ms=4, color=color, label=name)
+        label = f"{name} (control)" if _is_control(name) else name
+        axes[1, 3].plot([], [], "o", ms=4, color=color, label=label)
         rows += [
             [name, "rigidity", n, "", value, "", *exponent, "", "", ""]
             for n, value in zip(sizes, rms, strict=True)
         ]
     for column, title in enumerate(QUANTITIES.values()):
-        axes[0, column].set_title(rf"{title}, $\delta$ = {damping[middle]:g}")
-        axes[1, column].set_title(f"{title}, $N$ = {sizes[largest]}")
-        _reference(axes[0, column], sizes, {-1.0: "$N^{-1}$", -0.5: "$N^{-1/2}$"})
-        _reference(axes[1, column], damping, {-1.0: r"$\delta^{-1}$", -0.75: r"$\delta^{-3/4}$"})
-        axes[0, column].set_xlabel("order $N$")
-        axes[1, column].set_xlabel(r"damping $\delta$")
+        above, below = axes[:, column]
+        of_size, of_damping = REFERENCES[column]
+        _reference(above, sizes, of_size)
+        _reference(below, damping, of_damping)
+        above.set_xscale("log", base=2)
+        above.set_title(rf"{title}, $\delta$ = {damping[middle]:g}")
+        below.set_title(f"{title}, $N$ = {sizes[largest]}")
+        above.set_xlabel("order $N$")
+        below.set_xlabel(r"damping $\delta$")
     axes[0, 0].set_ylabel("root mean square error")
     axes[1, 0].set_ylabel("root mean square error")
     axes[0, 3].set_title("rigidity (5.16)")
@@ -94,6 +112,10 @@ def draw_concentration(statistics: Mapping[str, Any], files: Files) -> None:
     save_figure(figure, files, COLUMNS, rows)
 
 
+def _is_control(name: str) -> bool:
+    return "diagonal" in name
+
+
 def _bracket(exponent: np.ndarray) -> str:
     return f"{exponent[0]:.2f} [{exponent[1]:.2f}, {exponent[2]:.2f}]"
 
@@ -103,7 +125,7 @@ def _reference(ax: Any, x: np.ndarray, slopes: Mapping[float, str]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     height = np.nanmax([line.get_ydata()[0] for line in ax.lines])
-    for (slope, name), style in zip(slopes.items(), (":", "--"), strict=True):
+    for (slope, name), style in zip(slopes.items(), (":", "--"), strict=False):
         y = height * (x / x[0]) ** slope
         ax.plot(x, y, style, color="0.5", lw=0.8)
         ax.annotate(name, (x[-1], y[-1]), fontsize=6, color="0.4")

@@ -103,8 +103,11 @@ def draw_scaling(panels: Sequence[Panel], files: Files) -> None:
             ax.legend(loc="upper right", fontsize=5.5, handlelength=1.5)
         norm.set_ylabel(r"operator norm of $N = H_{batch} - H$")
         cumulants.set_ylabel("cumulant of $N$'s entries")
+        cumulants.annotate(
+            "dotted: $s(b)X$\ndashed: averaging", (0.03, 0.03), xycoords="axes fraction", fontsize=6
+        )
         shape.set_ylabel("shape of $N$'s spectrum")
-        norm.set_title(panel.label.replace(", ", ",\n", 1), loc="left", fontsize=7)
+        norm.set_title(panel.label.replace(", ", ",\n"), loc="left", fontsize=7)
         rows += _outliers(theta, panel)
     save_figure(figure, files, SCALING_COLUMNS, rows)
 
@@ -176,11 +179,11 @@ def draw_local_law(panels: Sequence[Panel], files: Files) -> None:
     rows: list[list[Any]] = []
     for panel, (tails, isotropic, profile, green) in zip(panels, axes, strict=True):
         rows += _tails(tails, panel)
-        tails.set_title(panel.label.replace(", ", ",\n", 1), loc="left", fontsize=7)
+        tails.set_title(panel.label.replace(", ", ",\n"), loc="left", fontsize=7)
         rows += _distances(isotropic, panel, "isotropic")
         rows += _distances(profile, panel, "profile")
-        isotropic.set_ylabel(r"distance of $R\,(q\cdot u)^2$ from $\chi^2_1$")
-        profile.set_ylabel("distance, over local mean")
+        isotropic.set_ylabel(r"distance from $\chi^2_1$")
+        profile.set_ylabel("distance, over a local mean")
         rows += _green(green, panel)
     save_figure(figure, files, EIGENVECTOR_COLUMNS, rows)
 
