@@ -246,22 +246,25 @@ def local_statistics_file(row):
 # Noise --------------------------------------------------------------------------------------------
 
 
+def noise_of(run):
+    """A run's noise settings, which not every run has."""
+    if "noise" not in config["runs"][run]:
+        raise WorkflowError(f"runs.{run} has no noise settings; add them")
+    return config["runs"][run]["noise"]
+
+
 def noise_settings(wildcards):
     """A run's noise settings with the number of outliers, and what else the matrices depend on."""
-    settings = run_settings(
-        config, wildcards.run, "dataset", "network", "training", "compute"
-    )
-    run = config["runs"][wildcards.run]
-    noise = without(run["noise"], "memory_mb")
-    return settings | {"noise": noise | {"outliers": run["curvature"]["outliers"]}}
+    run = wildcards.run
+    noise = without(noise_of(run), "memory_mb")
+    outliers = config["runs"][run]["curvature"]["outliers"]
+    settings = run_settings(config, run, "dataset", "network", "training", "compute")
+    return settings | {"noise": noise | {"outliers": outliers}}
 
 
 def noise_memory_mb(wildcards):
     """Declared to Snakemake, and the limit beyond which the noise is refused."""
-    run = config["runs"][wildcards.run]
-    if "noise" not in run:
-        raise WorkflowError(f"runs.{wildcards.run} has no noise settings; add them")
-    return run["noise"]["memory_mb"]
+    return noise_of(wildcards.run)["memory_mb"]
 
 
 def noise_tables(rows):
