@@ -104,7 +104,9 @@ def test_other_networks_are_refused():
         CommonCoordinates(convolution, F.cross_entropy, torch.randn(2, 1, 5), torch.zeros(2).long())
 
 
-GRID = NoiseGrid(batch_sizes=[4, 8, 16], seeds=3, spectrum_batch_size=8, directions=4, outliers=2)
+GRID = NoiseGrid(
+    batch_sizes=[4, 8, 16], seeds=3, spectrum_batch_size=8, spectra=2, directions=4, outliers=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +133,20 @@ def test_measured_noise_is_that_of_the_batches_themselves(noise):
             matrices.append((H - true).numpy())
             values = np.linalg.eigvalsh(matrices[-1])
             moments = [np.sum(values**k) / order for k in range(1, 5)]
-            np.testing.assert_allclose(table["powers"][i, seed], moments, rtol=1e-5, atol=1e-9)
+            np.testing.assert_allclose(table["powers"][i, seed], moments, rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(table["extremes"][i, seed], values[[-1, 0]], rtol=1e-8)
             np.testing.assert_allclose(
                 table["outliers"][i, seed], np.linalg.eigvalsh(H)[:-3:-1], rtol=1e-8
             )
-            if size == GRID.spectrum_batch_size:
+            assert table["trace"][i, seed] == pytest.approx(moments[0])
+            assert table["square"][i, seed] == pytest.approx(moments[1])
+            if size == GRID.spectrum_batch_size and seed < GRID.spectra:
                 kept = np.delete(values, np.argsort(np.abs(values))[: len(values) - order])
                 np.testing.assert_allclose(table["noise_eigenvalues"][seed], kept, atol=1e-12)
         for seed, (A, B) in enumerate(zip(matrices, matrices[1:] + matrices[:1], strict=True)):
             aabb, abab = np.trace(A @ A @ B @ B) / order, np.trace(A @ B @ A @ B) / order
-            np.testing.assert_allclose(table["pair_aabb"][i, seed], aabb, rtol=1e-5)
-            np.testing.assert_allclose(table["pair_abab"][i, seed], abab, rtol=1e-4, atol=1e-9)
+            np.testing.assert_allclose(table["pair_aabb"][i, seed], aabb, rtol=1e-9)
+            np.testing.assert_allclose(table["pair_abab"][i, seed], abab, rtol=1e-9, atol=1e-12)
     assert table["residuals"].max() < 1e-8
     np.testing.assert_allclose(table["overlaps"].sum(1), order, rtol=1e-5)
 
@@ -352,6 +356,7 @@ def test_invariant_integral_counts_the_one_critical_point_of_a_quadratic(seed):
 def test_only_the_invariant_integral_ignores_the_loss_scale(scale):
     table = {
         "parameters": 7,
+        "dimension": 5,
         "examples": 100,
         "true_eigenvalues": np.random.default_rng(0).standard_normal(5),
         "complexity/dimension": 4,
@@ -369,6 +374,7 @@ def test_only_the_invariant_integral_ignores_the_loss_scale(scale):
     assert full_scaled["invariant"] == pytest.approx(full["invariant"])
     moved = full_scaled["printed_on_signal"] - full["printed_on_signal"]
     assert moved == pytest.approx(np.log(scale))
+    assert full["invariant_dimension"] == 4
     assert full["printed"] == -np.inf  # the atom at 0 of 2 exact zeros
     flipped = log_integral(full["loss_scale_at_sign_flip"] * table["true_eigenvalues"])
     assert flipped == pytest.approx(0, abs=1e-12)

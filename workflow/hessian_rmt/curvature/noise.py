@@ -3,12 +3,15 @@
 `universality` (2.7) models a batch Hessian as A + s(b) X. Here A = E H_batch = H_true, the Hessian
 of the whole training split, exactly, since batches are drawn from it with replacement; so N is
 s(b) X, and its first moment has mean zero. In coordinates without the exact null space (order R,
-`common_coordinates`) are measured, with tr the trace over R,
+`common_coordinates`) are measured the trace, the Frobenius and the operator norm of N, and for some
+batches its spectrum and eigenvectors. Powers are taken on a fixed subspace of d dimensions, that of
+H_true's large eigenvalues, where the noise's large ones lie too: with M = Q^T N Q and tr the trace
+over d,
 
-    tr N^k, k = 1 ... 4, and for two independent batches tr N^2 N'^2, tr N N' N N',
+    tr M^k, k = 1 ... 4, and for two independent batches tr M^2 M'^2, tr M M' M M',
 
-of which `rmt.noise_model` makes cumulants. The powers are computed in single precision, which costs
-them less than 1e-6 of their size; eigenvalues in double.
+of which `rmt.noise_model` makes cumulants. Whatever holds for them under s(b) X or under averaging
+holds on any fixed subspace, and products of order d cost nothing, so many batches can be had.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from hessian_rmt.jobs import Log
 from hessian_rmt.seeds import derive_seed
 
 # Dense matrices of order R that are held at once, in double precision
-_MATRICES = 10
+_MATRICES = 8
+SUBSPACE = 300
 POWERS = 4
 _EPS = float(np.finfo(np.float64).eps)
 # What is left of a direction off the exact null space, squared, if anything is
@@ -41,7 +45,8 @@ _CAPTURED = 1e-12
 class NoiseGrid:
     """Which batches: those of the outliers' grid with these sizes and seeds 0 ... seeds - 1.
 
-    spectrum_batch_size: the size whose noise matrices are diagonalised, seed 0 with eigenvectors.
+    spectrum_batch_size: the size whose first `spectra` noise matrices are diagonalised, seed 0 with
+        eigenvectors.
     directions: number of coordinates q, and of random directions, in overlaps.
     outliers: eigenvalues kept of H_batch, and eigenvectors of H_true that are directions q.
     """
@@ -49,6 +54,7 @@ class NoiseGrid:
     batch_sizes: Sequence[int]
     seeds: int
     spectrum_batch_size: int
+    spectra: int
     directions: int
     outliers: int
 
@@ -68,10 +74,11 @@ def measure_noise(
 ) -> dict[str, Any]:
     """Everything that the analysis of a run's noise reads; B batch sizes, S seeds, R order.
 
-    Returns parameters, dimension, rank_gap; true_eigenvalues (R,); batch_size (B,); powers
-    (B, S, 4), pair_aabb and pair_abab (B, S), of the seeds s and s + 1 (cyclically); extremes
-    (B, S, 2), the noise's largest and smallest eigenvalue, and their residuals; outliers (B, S, k)
-    of H_batch; noise_eigenvalues (S, R) at spectrum_batch_size; direction/{label, kind, captured}
+    Returns parameters, dimension (R), subspace (d), rank_gap; true_eigenvalues (R,); batch_size
+    (B,); trace and square (B, S), tr N and tr N^2 over R; powers (B, S, 4), pair_aabb and pair_abab
+    (B, S), of the seeds s and s + 1 (cyclically), on the subspace; extremes (B, S, 2), the noise's
+    largest and smallest eigenvalue, and their residuals; outliers (B, S, k) of H_batch;
+    noise_eigenvalues (spectra, R) at spectrum_batch_size; direction/{label, kind, captured}
     (Q,) and overlaps (Q, R) = R (q . u_j)^2; complexity/{weight_norm, dimension,
     log_determinant_hessian, log_determinant_gradient, gradient_quadratic}, see `rmt.complexity`.
     Raises UserError where memory_mb would not do.
@@ -85,6 +92,7 @@ def measure_noise(
     table: dict[str, Any] = {
         "parameters": H.parameters,
         "dimension": R,
+        "subspace": min(R, SUBSPACE),
         "examples": len(H),
         "rank_gap": np.array(H.rank_gap),
         "true_eigenvalues": torch.linalg.eigvalsh(true).cpu().numpy(),
@@ -100,16 +108,19 @@ def measure_noise(
 
     shape = (len(grid.batch_sizes), grid.seeds)
     table |= {
+        "trace": np.empty(shape),
+        "square": np.empty(shape),
         "powers": np.empty((*shape, POWERS)),
         "pair_aabb": np.empty(shape),
         "pair_abab": np.empty(shape),
         "extremes": np.empty((*shape, 2)),
         "residuals": np.empty((*shape, 2)),
         "outliers": np.empty((*shape, grid.outliers)),
-        "noise_eigenvalues": np.empty((grid.seeds, R)),
+        "noise_eigenvalues": np.empty((min(grid.spectra, grid.seeds), R)),
     }
+    Q = _subspace(true, derive_seed(master, run, "subspace", epoch))
     for i, size in enumerate(log.progress(grid.batch_sizes, label=f"{run} noise")):
-        circle = _Pairs(R)
+        circle = _Pairs()
         for seed in range(grid.seeds):
             batch = H.hessian(draw_batch(master, run, epoch, size, seed, len(H)).to(true.device))
             table["outliers"][i, seed] = _extreme(batch, grid.outliers, "LA").values
@@ -122,9 +133,11 @@ def measure_noise(
                 table["overlaps"] = overlaps.cpu().numpy().astype(np.float32)
                 del vectors
                 table["noise_eigenvalues"][seed] = values.cpu().numpy()
-            elif size == grid.spectrum_batch_size:
+            elif size == grid.spectrum_batch_size and seed < grid.spectra:
                 table["noise_eigenvalues"][seed] = torch.linalg.eigvalsh(noise).cpu().numpy()
-            table["powers"][i, seed], mixed = circle.add(noise)
+            table["trace"][i, seed] = float(noise.trace()) / R
+            table["square"][i, seed] = float(noise.square().sum()) / R
+            table["powers"][i, seed], mixed = circle.add(Q.T @ noise @ Q)
             table["pair_aabb"][i, seed - 1], table["pair_abab"][i, seed - 1] = mixed
         table["pair_aabb"][i, -1], table["pair_abab"][i, -1] = circle.close()
         norms = np.abs(table["extremes"][i]).max(1)
@@ -132,38 +145,44 @@ def measure_noise(
     return table
 
 
+def _subspace(true: Tensor, seed: int) -> Tensor:
+    """Q (R, d), orthonormal: the range of H_true^2 on random vectors, the same for all batches."""
+    order = len(true)
+    start = np.random.default_rng(seed).standard_normal((order, min(order, SUBSPACE)))
+    return torch.linalg.qr(true @ (true @ torch.from_numpy(start).to(true)))[0]
+
+
 class _Pairs:
-    """Powers of N_0, N_1, ... as they come, and mixed powers of neighbours on a circle."""
+    """Powers of M_0, M_1, ... as they come, and mixed powers of neighbours on a circle."""
 
-    def __init__(self, order: int) -> None:
-        self.order = order
-        self.first: tuple[Tensor, Tensor] | None = None
-        self.last: tuple[Tensor, Tensor] | None = None
+    def __init__(self) -> None:
+        self.first: Tensor | None = None
+        self.last: Tensor | None = None
 
-    def add(self, noise: Tensor) -> tuple[list[float], tuple[float, float]]:
-        """tr N^k, and tr N^2 N'^2, tr N N' N N' with the one before (nan for the first)."""
-        trace = float(noise.trace())
-        N = noise.float()
-        square = N @ N
-        powers = [trace, *(self._trace(a, b) for a, b in ((N, N), (square, N), (square, square)))]
-        powers[0] /= self.order
-        mixed = (np.nan, np.nan) if self.last is None else self._mixed(self.last, (N, square))
-        self.last = (N, square)
-        self.first = self.first or self.last
+    def add(self, M: Tensor) -> tuple[list[float], tuple[float, float]]:
+        """tr M^k, and tr M^2 M'^2, tr M M' M M' with the one before (nan for the first)."""
+        square = M @ M
+        identity = torch.eye(len(M)).to(M)
+        pairs = ((M, identity), (M, M), (square, M), (square, square))
+        powers = [_trace(a, b) for a, b in pairs]
+        mixed = (np.nan, np.nan) if self.last is None else _mixed(self.last, M)
+        self.first, self.last = M if self.first is None else self.first, M
         return powers, mixed
 
     def close(self) -> tuple[float, float]:
         assert self.first is not None
         assert self.last is not None
-        return self._mixed(self.last, self.first)
+        return _mixed(self.last, self.first)
 
-    def _mixed(self, a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[float, float]:
-        product = a[0] @ b[0]
-        return self._trace(a[1], b[1]), self._trace(product, product.T)
 
-    def _trace(self, a: Tensor, b: Tensor) -> float:
-        """tr A B^T for symmetric or transposed B, summed in double precision."""
-        return float((a * b).sum(dtype=torch.float64)) / self.order
+def _mixed(a: Tensor, b: Tensor) -> tuple[float, float]:
+    product = a @ b
+    return _trace(a @ a, b @ b), _trace(product, product.T)
+
+
+def _trace(a: Tensor, b: Tensor) -> float:
+    """tr A B^T."""
+    return float((a * b).sum()) / len(a)
 
 
 class _Extreme(NamedTuple):

@@ -47,6 +47,7 @@ COLUMNS = (
     "minus_log_s",
     "log_gradient_density_at_0",
     "log_gradient_density",
+    "invariant_at_0",
     "invariant",
     "log_volume",
     "data",
@@ -96,7 +97,8 @@ def noise_row(table: Mapping[str, Any]) -> Row:
     floor = np.finfo(float).eps * len(eigenvalues) * np.abs(eigenvalues).max()
     kept = eigenvalues[np.abs(eigenvalues) > floor]
     value = log_integral(kept)
-    at = {k.removeprefix("complexity/"): v for k, v in table.items()}
+    prefix = "complexity/"
+    at = {k.removeprefix(prefix): v for k, v in table.items() if k.startswith(prefix)}
     n = int(at["dimension"])
     log_hessian = float(at["log_determinant_hessian"]) / n
     at_zero, density = gradient_density(
@@ -117,6 +119,7 @@ def noise_row(table: Mapping[str, Any]) -> Row:
         "minus_log_s": 0.5 * float(np.log(b)),
         "log_gradient_density_at_0": at_zero,
         "log_gradient_density": density,
+        "invariant_at_0": log_hessian + 0.5 * float(np.log(b)) + at_zero,
         "invariant": log_hessian + 0.5 * float(np.log(b)) + density,
         "log_volume": log_ball_volume(n, float(at["weight_norm"])) / n,
     }

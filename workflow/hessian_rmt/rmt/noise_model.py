@@ -1,6 +1,7 @@
 """Is the noise N = H_batch - H_true of batch Hessians s(b) X with one law (`universality` 2.7)?
 
-With tr the normalised trace, N' an independent copy of N and moments m_k = tr N^k:
+With tr the normalised trace, N' an independent copy of N (in fact of its part on a fixed subspace,
+`curvature.noise`, to which all of this applies) and moments m_k = tr N^k:
 
     c_2 = E tr N^2,  c_3 = E tr N^3,  c_4 = E tr N^4 - 2 E tr N^2 N'^2 - E tr N N' N N'
 
@@ -107,8 +108,9 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
     """Norm, cumulants and shape against b, of a noise file (`curvature.noise`).
 
     Returns batch_size (B,) and for each quantity Q of norm, second, third, fourth (cumulants c_k),
-    first (tr N), skewness and excess (of free cumulants): Q/mean and Q/error (B,), and but for
-    first Q/slope (3,), with its interval, and Q/amplitude.
+    skewness and excess (of free cumulants), first and square (tr N and tr N^2 on all dimensions),
+    share (of the latter, on the subspace): Q/mean and Q/error (B,), and but for first and share
+    Q/slope (3,), with its interval, and Q/amplitude.
     """
     b, powers = table["batch_size"], table["powers"]
     norms = np.abs(table["extremes"]).max(-1)
@@ -118,7 +120,9 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
     measured = {name: (means[:, i], errors[:, i]) for i, name in enumerate(CUMULANTS)}
     for name, values in (
         ("norm", norms),
-        ("first", powers[..., 0]),
+        ("first", table["trace"]),
+        ("square", table["square"]),
+        ("share", _share(table)),
         ("skewness", skewness),
         ("excess", excess),
     ):
@@ -126,7 +130,7 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
     statistics: dict[str, Any] = {"batch_size": b}
     for name, (mean, error) in measured.items():
         statistics |= {f"{name}/mean": mean, f"{name}/error": error}
-        if name == "first":
+        if name in ("first", "share"):
             continue
         law = power_law(b, mean, error, powers.shape[1])
         statistics |= {
@@ -134,6 +138,12 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
             f"{name}/amplitude": law.amplitude,
         }
     return statistics
+
+
+def _share(table: Mapping[str, Any]) -> Array:
+    """The part of N's squared Frobenius norm that lies on the subspace."""
+    inside = float(table["subspace"]) * table["powers"][..., 1]
+    return inside / (float(table["dimension"]) * table["square"])
 
 
 def measured_against_fitted(
