@@ -98,7 +98,7 @@ def draw_scaling(panels: Sequence[Panel], files: Files) -> None:
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
             low, high = ax.get_ylim()
-            ax.set_ylim(low, high * (high / low) ** 0.45)
+            ax.set_ylim(low, high * (high / low) ** 0.35)
             ax.set_xlabel("batch size $b$")
             ax.legend(loc="upper right", fontsize=5.5, handlelength=1.5)
         norm.set_ylabel(r"operator norm of $N = H_{batch} - H$")
@@ -108,6 +108,13 @@ def draw_scaling(panels: Sequence[Panel], files: Files) -> None:
         )
         shape.set_ylabel("shape of $N$'s spectrum")
         norm.set_title(panel.label.replace(", ", ",\n"), loc="left", fontsize=7)
+        rows += [
+            [panel.label, at["data"], name, b, mean, error, *[""] * 5]
+            for name in ("first", "square", "share")
+            for b, mean, error in zip(
+                at["batch_size"], at[f"{name}/mean"], at[f"{name}/error"], strict=True
+            )
+        ]
         rows += _outliers(theta, panel)
     save_figure(figure, files, SCALING_COLUMNS, rows)
 
