@@ -249,7 +249,7 @@ def _distances(ax: Any, panel: Panel, null: str) -> list[list[Any]]:
             ]
             rows.append([panel.label, data, f"{what}, mean", "", mean, p, "", ""])
     ax.set_yscale("log")
-    ax.set_ylim(0.008, 1)
+    ax.set_ylim(0.006, 1.2)
     ax.set_xticks(range(len(names)), names, rotation=50, ha="right", fontsize=6)
     return rows
 
@@ -277,7 +277,7 @@ def _green(ax: Any, panel: Panel) -> list[list[Any]]:
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top * (top / bottom) ** 0.4)
+    ax.set_ylim(bottom, top * (top / bottom) ** 0.6)
     ax.set_xlabel(r"$\eta$ in local mean spacings")
     ax.set_ylabel(r"$R\,\eta\,|g - g_\mu|$")
     ax.legend(loc="upper left", fontsize=6)

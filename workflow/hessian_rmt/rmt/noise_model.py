@@ -48,14 +48,14 @@ class PowerLaw:
         return self.amplitude * np.asarray(batch_sizes, float) ** self.slope
 
 
-def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike, seeds: int) -> PowerLaw:
-    """Weighted least squares of the means (B,) themselves, of either sign, over `seeds` matrices.
+def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike) -> PowerLaw:
+    """Weighted least squares of the means (B,) themselves, of either sign.
 
     Points within their errors of 0 count as what they are, which a fit to logarithms could not do.
-    Errors (B,) from a few seeds are uncertain by themselves, so a power law through them gives the
-    weights, and the interval is Student's with the seeds - 1 degrees of freedom of all B points. On
-    simulated data as skewed as those of small batches it covered the slope in 91 to 92 % of the
-    cases with 12 seeds and in 88 % with 4.
+    Errors (B,) from a few matrices are uncertain by themselves, so a power law through them gives
+    the weights. High powers of the noise are skewed, their means dominated by rare batches: so the
+    interval is Student's with B - 2 degrees of freedom, and wider by the root of chi-squared per
+    degree of freedom where that exceeds one.
     """
     b, y, e = (np.asarray(a, float) for a in (batch_sizes, means, errors))
     unit = np.exp(np.log(b).mean())
@@ -74,7 +74,9 @@ def power_law(batch_sizes: ArrayLike, means: ArrayLike, errors: ArrayLike, seeds
         )
     except RuntimeError:  # no power law fits better than zero
         return PowerLaw(*(float("nan"),) * 4)
-    reach = float(stdtrit(len(b) * (seeds - 1), 0.975) * np.sqrt(covariance[1, 1]))
+    residuals = (y - sign * np.exp(log_height + slope * x)) / sigma
+    scale = max(1.0, float(np.sum(residuals**2)) / (len(b) - 2))
+    reach = float(stdtrit(len(b) - 2, 0.975) * np.sqrt(scale * covariance[1, 1]))
     amplitude = float(sign * np.exp(log_height) * unit**-slope)
     return PowerLaw(float(slope), float(slope - reach), float(slope + reach), amplitude)
 
@@ -134,7 +136,7 @@ def noise_scaling(table: Mapping[str, Any]) -> dict[str, Any]:
         statistics |= {f"{name}/mean": mean, f"{name}/error": error}
         if name in ("first", "share"):
             continue
-        law = power_law(b, mean, error, powers.shape[1])
+        law = power_law(b, mean, error)
         statistics |= {
             f"{name}/slope": np.array([law.slope, law.low, law.high]),
             f"{name}/amplitude": law.amplitude,
