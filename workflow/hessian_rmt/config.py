@@ -43,6 +43,8 @@ _NEEDED_KEYS = {
     "embeddings": ["run", "epoch"],
     "synthetic": ["shape", "classes", "train_examples"],
 }
+# Figures whose runs need noise settings.
+_FIGURES_OF_NOISE = (("universality", "figX1"), ("universality", "figX2"))
 
 
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,16 @@ def _check_run(location: Location, run: dict[str, Any], runs: dict[str, Any]) ->
         _check_at_most(position, size, examples, "training examples")
     size = run["extreme"]["batch_size"]
     _check_at_most((*location, "extreme", "batch_size"), size, examples, "training examples")
+    if "noise" in run:
+        _check_noise((*location, "noise"), run["noise"])
+
+
+def _check_noise(location: Location, noise: dict[str, Any]) -> None:
+    sizes, chosen = noise["batch_sizes"], noise["spectrum_batch_size"]
+    _check_ascending((*location, "batch_sizes"), sizes)
+    if chosen not in sizes:
+        what = f"one of noise.batch_sizes: {listed(sizes)}"
+        refuse((*location, "spectrum_batch_size"), f"is {chosen}, but must be {what}")
 
 
 def _check_at_most(location: Location, value: int, most: int, what: str) -> None:
@@ -258,6 +270,13 @@ def _check_figures(figures: dict[str, Any], runs: dict[str, Any]) -> None:
                 for column, outlier in enumerate(settings.get("outliers", [])):
                     what = f"outliers of {row['run']} (curvature.outliers)"
                     _check_at_most((*location, "outliers", column), outlier, most, what)
+            for key in ("rows", "noise"):
+                shows_noise = key == "noise" or (paper, figure) in _FIGURES_OF_NOISE
+                for index, row in enumerate(settings.get(key, []) if shows_noise else []):
+                    _check_row((*location, key, index), row, runs)
+                    if "noise" not in runs[row["run"]]:
+                        where = (*location, key, index, "run")
+                        refuse(where, f"is {row['run']}, but that run has no noise settings")
 
 
 def _check_row(location: Location, row: dict[str, Any], runs: dict[str, Any]) -> None:

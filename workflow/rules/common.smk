@@ -124,7 +124,13 @@ def figures_of(paper):
     figures = [
         f"{RESULTS}/figures/{paper}/{name}.{suffix}"
         for name in names
+        if not name.startswith("table")
         for suffix in ("pdf", "png", "csv")
+    ]
+    figures += [
+        f"{RESULTS}/tables/{paper}/{name}.csv"
+        for name in names
+        if name.startswith("table")
     ]
     training = [f"{RESULTS}/checkpoints/{run}/training.csv" for run in sorted(runs)]
     return figures + training
@@ -293,12 +299,47 @@ def extreme_statistics_file(row):
     return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5"
 
 
+# Noise --------------------------------------------------------------------------------------------
+
+
+def noise_of(run):
+    """A run's noise settings, which not every run has."""
+    if "noise" not in config["runs"][run]:
+        raise WorkflowError(f"runs.{run} has no noise settings; add them")
+    return config["runs"][run]["noise"]
+
+
+def noise_settings(wildcards):
+    """A run's noise settings with the number of outliers, and what else the matrices depend on."""
+    run = wildcards.run
+    noise = without(noise_of(run), "memory_mb")
+    outliers = config["runs"][run]["curvature"]["outliers"]
+    settings = run_settings(config, run, "dataset", "network", "training", "compute")
+    return settings | {"noise": noise | {"outliers": outliers}}
+
+
+def noise_memory_mb(wildcards):
+    """Declared to Snakemake, and the limit beyond which the noise is refused."""
+    return noise_of(wildcards.run)["memory_mb"]
+
+
+def noise_tables(rows):
+    return [
+        f"{RESULTS}/exact/{row['run']}/epoch-{row['epoch']:03d}/noise.h5"
+        for row in rows
+    ]
+
+
 # Ensembles ----------------------------------------------------------------------------------------
 
 
 def ensemble_settings(wildcards):
     figure = {"pairs": "fig4", "graphs": "fig5"}[wildcards.sums]
     return config["figures"]["universality"][figure] | {"seed": config["seed"]}
+
+
+def concentration_settings(wildcards):
+    return config["figures"]["universality"]["figX3"] | {"seed": config["seed"]}
 
 
 # Geometry: laws -----------------------------------------------------------------------------------
@@ -401,3 +442,38 @@ def grid_statistics(wildcards):
 
 def grid_labels(wildcards):
     return labelled_cells(grid_rows(wildcards))
+
+
+UNIVERSALITY = config["figures"].get("universality", {})
+FIGX1 = UNIVERSALITY.get("figX1", NO_ROWS)
+FIGX2 = UNIVERSALITY.get("figX2", NO_ROWS)
+TABLEX1 = {"noise": []} | UNIVERSALITY.get("tableX1", NO_ROWS)
+
+
+def labelled_epochs(rows):
+    return [f"{label_of(row['run'])}, epoch {row['epoch']}" for row in rows]
+
+
+def noise_statistics_of(rows):
+    folder = f"{RESULTS}/statistics/universality/noise"
+    return [f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5" for row in rows]
+
+
+def complexity_cells(rows):
+    """Rows with label, batch size, and the files of their exact spectra."""
+    return [
+        row
+        | {
+            "files": files,
+            "label": label_of(row["run"]),
+            "batch_size": config["runs"][row["run"]]["exact"]["batch_size"],
+        }
+        for row, files in zip(rows, density_files(rows))
+    ]
+
+
+def complexity_noise(rows):
+    return [
+        row | {"file": file, "label": label_of(row["run"])}
+        for row, file in zip(rows, noise_tables(rows))
+    ]

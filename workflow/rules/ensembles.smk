@@ -35,3 +35,20 @@ rule gaussian_process:
         seed=config["seed"],
     script:
         "../scripts/gaussian_process.py"
+
+
+rule concentration:
+    input:
+        library=library("concentration.py"),
+    output:
+        statistics="results/{scale}/ensembles/concentration.h5",
+    log:
+        "results/{scale}/logs/ensembles/concentration.log",
+    benchmark:
+        "results/{scale}/benchmarks/ensembles/concentration.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=concentration_settings,
+    script:
+        "../scripts/concentration.py"

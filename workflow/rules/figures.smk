@@ -83,6 +83,75 @@ rule universality_fig5:
         "../scripts/universality_fig5.py"
 
 
+rule universality_figX1:
+    input:
+        statistics=noise_statistics_of(FIGX1["rows"]),
+        library=library("universality_figX1.py"),
+    output:
+        **figure_files("universality", "figX1"),
+    log:
+        "results/{scale}/logs/figures/universality/figX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=labelled_epochs(FIGX1["rows"]),
+    script:
+        "../scripts/universality_figX1.py"
+
+
+rule universality_figX2:
+    input:
+        statistics=noise_statistics_of(FIGX2["rows"]),
+        tables=noise_tables(FIGX2["rows"]),
+        library=library("universality_figX2.py"),
+    output:
+        **figure_files("universality", "figX2"),
+    log:
+        "results/{scale}/logs/figures/universality/figX2.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=labelled_epochs(FIGX2["rows"]),
+    script:
+        "../scripts/universality_figX2.py"
+
+
+rule universality_figX3:
+    input:
+        statistics="results/{scale}/ensembles/concentration.h5",
+        library=library("universality_figX3.py"),
+    output:
+        **figure_files("universality", "figX3"),
+    log:
+        "results/{scale}/logs/figures/universality/figX3.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/universality_figX3.py"
+
+
+rule universality_tableX1:
+    input:
+        spectra=sum(density_files(TABLEX1["rows"]), []),
+        noise=noise_tables(TABLEX1["noise"]),
+        library=library("universality_tableX1.py"),
+    output:
+        table=report(
+            "results/{scale}/tables/universality/tableX1.csv",
+            caption="../report/universality_tableX1.rst",
+            category="universality",
+        ),
+    log:
+        "results/{scale}/logs/tables/universality/tableX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        cells=complexity_cells(TABLEX1["rows"]),
+        noise=complexity_noise(TABLEX1["noise"]),
+    script:
+        "../scripts/universality_tableX1.py"
+
+
 rule applicability_fig1:
     input:
         spectra=sum(density_files(APPLICABILITY.get("fig1", NO_ROWS)["rows"]), []),

@@ -102,6 +102,16 @@ def gauss_newton_factor(
     return reduction.restrict_rows(factor, layer)
 
 
+def gradients(perceptron: Perceptron, reduction: Reduction, batch: Batch) -> Tensor:
+    """The examples' own gradients delta_l (x) a_{l-1}, (n, R), in the reduction's coordinates."""
+    derivatives = _derivatives(perceptron, reduction, batch, 1)
+    pieces = []
+    for layer, (error, a) in enumerate(zip(derivatives.errors, derivatives.inputs, strict=True)):
+        common = (error[:, :, None] * a[:, None, :]).flatten(1)
+        pieces.append(reduction.restrict_rows(common.T, layer))
+    return torch.cat(pieces).T
+
+
 def compress(
     blocks: Blocks, layer: int, factor: Tensor, *, basis: bool
 ) -> tuple[Blocks, Tensor | None]:

@@ -147,6 +147,24 @@ class Reduction:
         pieces = block.unflatten(0, (len(self.units), -1))
         return torch.cat([q.T @ piece for q, piece in zip(self.units, pieces, strict=True)])
 
+    def restrict(self, columns: Tensor) -> Tensor:
+        """T^T x, (P, m) -> (R, m): the adjoint of `extend`."""
+        outputs = [len(self.units), *(len(kept) for kept in self.kept)]
+        fan_in = [len(self.span), *(kept.shape[1] for kept in self.kept)]
+        outputs[-1] = len(self.contrasts)
+        pieces, start = [], 0
+        for rows, width, biased in zip(outputs, fan_in, self.biased, strict=True):
+            end = start + rows * (width - biased)
+            piece = columns[start:end].unflatten(0, (rows, width - biased))
+            if biased:
+                piece = torch.cat([piece, columns[end : end + rows, None]], dim=1)
+            pieces.append(piece)
+            start = end + rows * biased
+        pieces[-1] = torch.tensordot(self.contrasts.T, pieces[-1], dims=1)
+        first = [q.T @ (self.span.T @ w) for q, w in zip(self.units, pieces[0], strict=True)]
+        kept = [piece[mask] for mask, piece in zip(self.kept, pieces[1:], strict=True)]
+        return torch.cat([*first, *kept])
+
     def extend(self, columns: Tensor) -> Tensor:
         """T y, (R, m) -> (P, m), in the order of the network's parameters."""
         first, *others = columns.split(self.sizes)
