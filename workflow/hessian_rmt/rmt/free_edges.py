@@ -103,8 +103,12 @@ def _openings_beside_semicircle(mu: Law, semicircle: Semicircle) -> _Openings:
     b = np.r_[gaps.left[0] + far, gaps.right[0], middle[index], w_right[index]]
     near = NARROWEST * np.maximum(span, np.abs(gaps.left).max())
     root = find_root(excess, (a + near, b - near), tolerances={"xrtol": 4e-16})
-    y = mu.stieltjes(np.where(root.success, root.x, np.nan)).real
     inside = len(index)
+    # a narrow semicircle moves an edge by less than `near`: then the gap opens at the edge itself
+    at_left = np.r_[True, False, np.full(inside, True), np.full(inside, False)]
+    edge = np.where(at_left, a, b)
+    unmoved = excess(np.where(at_left, a + near, b - near)) <= 0
+    y = mu.stieltjes(np.where(root.success, root.x, np.where(unmoved, edge, np.nan))).real
     high, low = np.r_[y[0], y[2 : 2 + inside]], np.r_[y[1], y[2 + inside :]]
     i = np.r_[0, index + 1]
     nodes = _spread(low, high, gaps.nodes[i])
