@@ -46,6 +46,8 @@ wildcard_constraints:
     path="batches|plain",
     first=r"\d{4}",
     last=r"\d{4}",
+    arm="newton|refined|descent|linear",
+    examples=r"\d{6}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -329,3 +331,35 @@ def grid_statistics(wildcards):
 
 def grid_labels(wildcards):
     return labelled_cells(grid_rows(wildcards))
+
+
+# Geometry -----------------------------------------------------------------------------------------
+
+GEOMETRY = config["figures"].get("geometry", {})
+CRITICAL_ARMS = ("newton", "refined", "descent", "linear")
+
+
+def critical_settings(wildcards):
+    """What an arm's points depend on; how many runs, and how they are cut, is not part of it."""
+    keys = {"width", "learning_rate", "start_steps", f"{wildcards.arm}_steps"}
+    if wildcards.arm in ("linear", "descent"):
+        keys = keys - {"linear_steps"} | {"newton_steps"}
+    settings = GEOMETRY["fig6"]
+    return {key: settings[key] for key in sorted(keys)} | {"seed": config["seed"]}
+
+
+def critical_files():
+    """The files of each arm of figure 6, all phi together, in jobs of `runs_per_job`."""
+    if "fig6" not in GEOMETRY:
+        return {}
+    settings = GEOMETRY["fig6"]
+    per_job = settings["runs_per_job"]
+    return {
+        arm: [
+            f"{RESULTS}/geometry/critical/{arm}/examples-{examples:06d}"
+            f"/runs-{first:04d}-{min(first + per_job, runs) - 1:04d}.h5"
+            for examples in settings["examples"]
+            for first in range(0, runs, per_job)
+        ]
+        for arm, runs in ((arm, settings[f"{arm}_runs"]) for arm in CRITICAL_ARMS)
+    }

@@ -147,3 +147,19 @@ rule applicability_figS:
         labels=grid_labels,
     script:
         "../scripts/applicability_local.py"
+
+
+rule geometry_fig6:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig6.h5",
+        library=library("geometry_fig6.py"),
+    output:
+        **figure_files("geometry", "fig6"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig6.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=GEOMETRY.get("fig6", {}).get("newton_runs"),
+    script:
+        "../scripts/geometry_fig6.py"

@@ -1,8 +1,8 @@
 """Critical points of many networks at once: minimise J = |grad L|^2 (`geometry` 6.4).
 
 `descent` is the paper's way: gradient descent on J, grad J = 2 H g by a Hessian-vector product,
-over all parameters; here with the step lengths of Barzilai and Borwein. `newton` is of second order:
-with the second layer eliminated, g = grad F and S = hess F, Levenberg-Marquardt steps
+over all parameters; here with the step lengths of Barzilai and Borwein. `newton` is of second
+order: with the second layer eliminated, g = grad F and S = hess F, Levenberg-Marquardt steps
 
     (S^2 + lambda |g| I) p = -S g.
 
@@ -10,7 +10,7 @@ J has local minima that are no zeros: there S g = 0, g is in the null space of S
 flat along g to second order. A run that ends in one is no critical point, however small J is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
 from hessian_rmt.errors import UserError
-from hessian_rmt.geometry.elimination import Eliminated, Point
+from hessian_rmt.geometry.elimination import Eliminated
 from hessian_rmt.geometry.networks import Networks
 
 Array = NDArray[np.float64]
@@ -32,6 +32,8 @@ STATUS = ("running", "critical", "flat", "capped")
 BLOCK = 2
 # S g is zero against |g| and |S| beyond which a run counts as flat.
 FLATNESS = 1e-7
+TRIES = 12  # of the damping, before a run counts as flat
+LEAST_GAIN = 1e-4  # of the gain that the linear model predicts
 MEMORY = 10  # descent may not exceed the largest of that many last values of J
 
 
@@ -100,14 +102,17 @@ def find_critical_points(
     state: State | None = None,
     on_state: Callable[[State], None] | None = None,
     every: int = 10,
+    track: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> CriticalPoints:
     """Search from `theta` (B, P) with all networks together; finished ones leave the batch.
 
     A run ends when |grad L|^2 < `tolerance`, where J is flat, or after `max_steps`. `on_state` is
     given the state, a dictionary of arrays, after each `every` steps: a search that is started
-    again with such a `state` goes on from there and gives the same numbers to the bit.
+    again with such a `state` goes on from there and gives the same numbers to the bit. `track`
+    wraps the steps, for a progress bar.
 
-    Raises UserError for an unknown method and a state of other runs.
+    Raises UserError for an unknown method, a state of other runs, and `newton` with fewer examples
+    than hidden units.
     """
     if method not in _METHODS:
         raise UserError(f"there is no method {method!r}; take one of {', '.join(_METHODS)}")
@@ -118,7 +123,7 @@ def find_critical_points(
         raise UserError(
             f"the saved state is of {len(state['status'])} runs, but these are {networks.count}"
         )
-    for step in _until(max_steps, state):
+    for step in track(_until(max_steps, state)):
         search.advance(state, np.flatnonzero(state["status"] == RUNNING))
         if on_state is not None and (step + 1) % every == 0:
             on_state(state)
@@ -143,7 +148,9 @@ def _common(shape: tuple[int, int]) -> State:
     }
 
 
-def _note(state: State, live: Any, objective: Array, x: Array, tolerance: float, accept: float) -> None:
+def _note(
+    state: State, live: Any, objective: Array, x: Array, tolerance: float, accept: float
+) -> None:
     """Record the first fall below `accept`, and end the runs below `tolerance`."""
     first = (objective < accept) & (state["accepted_steps"][live] < 0)
     state["accepted"][live[first]] = x[first]
@@ -158,6 +165,12 @@ class _Newton:
         self.networks, self.tolerance, self.accept = networks, tolerance, accept
 
     def begin(self, theta: Array) -> State:
+        hidden, examples = self.networks.hidden, self.networks.inputs.shape[2]
+        if examples < hidden:
+            raise UserError(
+                f"newton eliminates the second layer, for which {examples} examples are too few "
+                f"beside {hidden} hidden units; use the method descent"
+            )
         x = Eliminated(self.networks).first_layer(theta)
         state = _common(x.shape) | {"x": x, "damping": np.ones(len(x))}
         gradient = Eliminated(self.networks).at(x).gradient
@@ -170,7 +183,7 @@ class _Newton:
             self._advance(state, live[start : start + BLOCK])
 
     def _advance(self, state: State, live: NDArray[np.intp]) -> None:
-        """One accepted step of each run in `live`; a run none of whose steps is accepted is flat."""
+        """One step of each run in `live`; a run for which no damping gives one is flat."""
         eliminated = Eliminated(self.networks.take(live))
         x, damping = state["x"][live], state["damping"][live]
         at = eliminated.at(x)
@@ -181,7 +194,7 @@ class _Newton:
         pending = np.sqrt(_squared(slope)) > FLATNESS * scale
         state["status"][live[~pending]] = FLAT
         squares = [blas.dsyrk(1.0, h.T) for h in hessian]  # upper triangles
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             index = np.flatnonzero(pending)
             if not index.size:
                 break
@@ -196,7 +209,7 @@ class _Newton:
             linear = at.gradient[index] + np.einsum("zij,zj->zi", hessian[index], steps)
             gain = (objective[index] - reached) / (objective[index] - _squared(linear))
             gain[~np.isfinite(gain)] = -1
-            good = gain > _LEAST_GAIN
+            good = gain > LEAST_GAIN
             damping[index] *= np.where(gain < 0.25, 4.0, np.where(gain > 0.75, 1 / 6, 1.0))
             x[index[good]] += steps[good]
             objective[index[good]] = reached[good]
@@ -222,6 +235,7 @@ class _Descent:
 
     def __init__(self, networks: Networks, tolerance: float, accept: float) -> None:
         self.networks, self.tolerance, self.accept = networks, tolerance, accept
+        self._taken: tuple[NDArray[np.intp], Networks] | None = None
 
     def begin(self, theta: Array) -> State:
         _, gradient, product = self.networks.gradient_and_product(theta)
@@ -263,15 +277,11 @@ class _Descent:
         state["steps"][live] += 1
         _note(state, live, objective, x, self.tolerance, self.accept)
 
-    _taken: tuple[NDArray[np.intp], Networks] | None = None
-
     def result(self, state: State) -> CriticalPoints:
         return _result(self.networks, state["x"], state["accepted"], state)
 
 
 _METHODS: dict[str, Any] = {"newton": _Newton, "descent": _Descent}
-_TRIES = 12
-_LEAST_GAIN = 1e-4
 
 
 def _levenberg(square: Array, slope: Array, damping: float) -> Array:

@@ -8,8 +8,8 @@ L is a least-squares problem in W2 (`geometry` (1), (2)): with h = f(W1 x) and A
 With K as in `networks`, Pi = 1 - h^T A^-1 h / m, U = K e^T / m, Y = K h^T A^-1 / m and
 V = delta K^T / m, so that no matrix is larger than n1 n0 by m,
 
-    (hess F)_(ab)(a'b') = (W2^T W2)_aa' (K Pi K^T)_(ab)(a'b') / m + [bend] - A^-1_aa' (U U^T)_(ab)(a'b')
-                          - Y_(ab)a' V_a(a'b') - Y_(a'b')a V_a'(ab),
+    (hess F)_(ab)(a'b') = (W2^T W2)_aa' (K Pi K^T)_(ab)(a'b') / m - A^-1_aa' (U U^T)_(ab)(a'b')
+                          - Y_(ab)a' V_a(a'b') - Y_(a'b')a V_a'(ab) + [bend],
 
 where [bend] is the block of H1_11.
 

@@ -35,7 +35,7 @@ class Activation(NamedTuple):
 
 ACTIVATIONS = {
     "tanh": Activation(np.tanh, lambda z, h: 1 - h * h, lambda z, h: -2 * h * (1 - h * h)),
-    "relu": Activation(lambda z: np.maximum(z, 0), lambda z, h: (z > 0) * 1.0, None),
+    "relu": Activation(lambda z: np.maximum(z, 0), lambda z, h: (z > 0).astype(float), None),
     "linear": Activation(lambda z: z, lambda z, h: np.ones_like(z), None),
 }
 

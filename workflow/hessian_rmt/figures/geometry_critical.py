@@ -1,0 +1,134 @@
+"""Figure 6 of `geometry`: energy and index of critical points, critical energy against phi."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hessian_rmt.figures.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PALETTE,
+    PURPLE,
+    VERMILION,
+    new_figure,
+    save_figure,
+)
+from hessian_rmt.geometry.index_fits import TOLERANCE, TOLERANCES
+from hessian_rmt.geometry.memorisation import linear_law, quadratic_law
+
+Files = dict[str, str | Path]
+COLUMNS = ("panel", "what", "phi", "index", "energy", "low", "high", "runs")
+
+
+def draw_critical_points(statistics: Mapping[str, Any], files: Files) -> None:
+    """(a) index against mean energy with the 3/2 fits; (b) critical energies against phi;
+    (c) the index of points that are followed further."""
+    figure, axes = new_figure(1, 3, panel=(2.7, 2.6))
+    curves, energies, exponents = axes[0]
+    rows = _draw_curves(curves, statistics)
+    rows += _draw_energies(energies, statistics)
+    rows += _draw_exponents(exponents, statistics)
+    save_figure(figure, files, COLUMNS, rows)
+
+
+def _draw_curves(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    colours = (*PALETTE, "0.35")
+    inset = ax.inset_axes((0.1, 0.6, 0.42, 0.38))
+    largest = statistics["largest_indices"][0]
+    k = TOLERANCES.index(TOLERANCE)
+    for i, (examples, phi) in enumerate(
+        zip(statistics["examples"], statistics["phi"], strict=True)
+    ):
+        colour = colours[i % len(colours)]
+        if f"bins/{examples}/index" not in statistics:
+            continue
+        index, energy, error, runs = (
+            statistics[f"bins/{examples}/{name}"] for name in ("index", "energy", "error", "runs")
+        )
+        (critical, *_), (prefactor, *_), _ = statistics["fixed_fit"][i, 0, k]
+        for axis in (ax, inset):
+            axis.errorbar(
+                energy, index, xerr=error, fmt="o", ms=2, lw=0.7, color=colour, label=f"{phi:.3g}"
+            )
+            if np.isfinite(prefactor):
+                x = np.linspace(critical, critical + (1.4 * largest / prefactor) ** (2 / 3), 60)
+                axis.plot(x, prefactor * (x - critical) ** 1.5, color=colour, lw=0.8)
+        rows += [
+            ["a", "mean", phi, *values[:2], values[1] - values[2], values[1] + values[2], values[3]]
+            for values in zip(index, energy, error, runs, strict=True)
+        ]
+        for arm in ("newton", "descent"):
+            pairs = (statistics[f"{arm}/{examples}/{name}"] for name in ("index", "energy"))
+            rows += [
+                ["a", f"{arm} run", phi, *pair, "", "", 1] for pair in zip(*pairs, strict=True)
+            ]
+    inset.set_ylim(0, 1.1 * largest)
+    inset.tick_params(labelsize=5)
+    ax.set_ylim(0, None)
+    ax.set_xlabel(r"energy $\epsilon$")
+    ax.set_ylabel(r"index $\alpha$")
+    ax.legend(title=r"$\phi$", loc="upper left", bbox_to_anchor=(0, 0.55), ncols=2, fontsize=6)
+    return rows
+
+
+def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
+    phi, k = statistics["phi"], TOLERANCES.index(TOLERANCE)
+    grid = np.linspace(0, 1, 101)
+    lines = {
+        r"$(1-\phi)^2/2$, paper": (quadratic_law, BLUE, "-"),
+        r"$(1-\phi/2)/2$, linear": (linear_law, GREEN, "-"),
+        r"$(1-\phi)/2$, linear as printed": (lambda x: linear_law(x, printed=True), ORANGE, "--"),
+    }
+    for label, (law, colour, style) in lines.items():
+        ax.plot(grid, law(grid), style, color=colour, lw=0.9, label=label)
+    fitted = statistics["fixed_fit"][:, 0, k, 0]
+    _errorbars(ax, phi, fitted, "o", VERMILION, r"tanh, $\epsilon_c$ of the fits")
+    linear, error = statistics["linear_energy"], statistics["linear_energy_error"]
+    interval = np.stack([linear, linear - 1.96 * error, linear + 1.96 * error], axis=1)
+    _errorbars(ax, phi, interval, "s", PURPLE, "linear, minimum found")
+    ax.set_xlabel(r"parameters per data point $\phi$")
+    ax.set_ylabel(r"critical energy $\epsilon_c$")
+    ax.set_ylim(0, 0.75)
+    ax.legend(loc="upper right", fontsize=6)
+    rows = [
+        ["b", "fitted", p, "", *v, n]
+        for p, v, n in zip(phi, fitted, statistics["accepted"], strict=True)
+    ]
+    counts = statistics["linear_runs"]
+    rows += [["b", "linear", p, "", *v, n] for p, v, n in zip(phi, interval, counts, strict=True)]
+    rows += [
+        ["b", label.replace("$", ""), p, "", law(p), "", "", ""]
+        for label, (law, *_) in lines.items()
+        for p in phi
+    ]
+    return rows
+
+
+def _draw_exponents(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
+    phi, k = statistics["phi"], TOLERANCES.index(TOLERANCE)
+    rows: list[list[Any]] = []
+    for j, (largest, colour) in enumerate(
+        zip(statistics["largest_indices"], PALETTE, strict=False)
+    ):
+        values = statistics["free_fit"][:, j, k, 2]
+        _errorbars(ax, phi + 0.012 * j, values, "o", colour, rf"$\alpha \leq {largest:g}$")
+        rows += [["c", "exponent", p, largest, *v, ""] for p, v in zip(phi, values, strict=True)]
+    ax.axhline(1.5, color="k", lw=0.7, ls="--")
+    ax.set_xlabel(r"parameters per data point $\phi$")
+    ax.set_ylabel(r"exponent, left free")
+    ax.set_ylim(0, 5)
+    ax.legend(loc="upper left", fontsize=6, title="fitted to")
+    return rows
+
+
+def _errorbars(ax: Any, x: Any, values: Any, marker: str, colour: str, label: str) -> None:
+    """Values with intervals, columns (value, low, high)."""
+    value, low, high = np.asarray(values).T
+    ends = np.stack([np.maximum(value - low, 0), np.maximum(high - value, 0)])
+    ax.errorbar(x, value, yerr=ends, fmt=marker, ms=3, lw=0.8, color=colour, label=label)
