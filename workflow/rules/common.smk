@@ -363,3 +363,32 @@ def critical_files():
         ]
         for arm, runs in ((arm, settings[f"{arm}_runs"]) for arm in CRITICAL_ARMS)
     }
+
+
+IMAGE_KEYS = ("dataset", "images", "image_size")
+
+
+def spectra_settings(wildcards):
+    settings = GEOMETRY[wildcards.spectra]
+    own = {key: value for key, value in settings.items() if key not in IMAGE_KEYS}
+    return own | {"seed": config["seed"]}
+
+
+def image_settings(wildcards):
+    """How a figure's images are read: the settings of a data set."""
+    name, images, size = (GEOMETRY[wildcards.spectra][key] for key in IMAGE_KEYS)
+    return {"name": name, "train_examples": images, "image_size": size}
+
+
+def image_folder(wildcards):
+    return f"data/{GEOMETRY[wildcards.spectra]['dataset']}"
+
+
+def image_files(wildcards):
+    name = GEOMETRY[wildcards.spectra]["dataset"]
+    return [f"data/{name}/{file}" for file in files_of(name)]
+
+
+def geometry_setting(figure, key):
+    """For a caption: None where the figure is not part of this scale."""
+    return GEOMETRY.get(figure, {}).get(key)

@@ -37,3 +37,25 @@ rule critical_fits:
         seed=config["seed"],
     script:
         "../scripts/critical_fits.py"
+
+
+rule autoencoder_spectra:
+    input:
+        data=image_files,
+        library=library("autoencoder_spectra.py"),
+    output:
+        statistics="results/{scale}/statistics/geometry/{spectra}.h5",
+    log:
+        "results/{scale}/logs/statistics/geometry/{spectra}.log",
+    benchmark:
+        "results/{scale}/benchmarks/statistics/geometry/{spectra}.tsv"
+    wildcard_constraints:
+        spectra="fig[2-5]",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        settings=spectra_settings,
+        images=image_settings,
+        data_folder=image_folder,
+    script:
+        "../scripts/autoencoder_spectra.py"
