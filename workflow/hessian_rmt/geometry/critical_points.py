@@ -210,7 +210,7 @@ class _Newton:
             gain = (objective[index] - reached) / (objective[index] - _squared(linear))
             gain[~np.isfinite(gain)] = -1
             good = gain > LEAST_GAIN
-            damping[index] *= np.where(gain < 0.25, 4.0, np.where(gain > 0.75, 1 / 6, 1.0))
+            damping[index] *= np.where(gain < 0.25, 2.0, np.where(gain > 0.75, 1 / 3, 1.0))
             x[index[good]] += steps[good]
             objective[index[good]] = reached[good]
             pending[index[good]] = False
