@@ -48,6 +48,7 @@ bench: .venv-peers/installed
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py
+	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/critical_points.py
 
 clean:
 	rm -rf results .snakemake

@@ -34,23 +34,19 @@ def draw_freeness(statistics: Mapping[str, Any], files: Files) -> None:
         ax.stairs(densities[0], edges, fill=True, color=BLUE, alpha=0.45, label="$H_0 + H_1$")
         ax.stairs(densities[1], edges, color=VERMILION, lw=0.9, label="$H_0 + QH_1Q^T$")
         ax.set_yscale("log")
-        ax.set_title(rf"$\epsilon$ = {energy:.3g}" + _capped(statistics["capped"][i]))
-        ax.annotate(
-            f"$W_1$ {statistics['distance'][i]:.2g}\n"
+        ax.set_title(
+            rf"$\epsilon$ = {energy:.3g}{_capped(statistics['capped'][i])}: $W_1$ = "
+            f"{statistics['distance'][i]:.2g}, "
             f"rotated {statistics['rotated_distances'][i].mean():.2g}",
-            (0.97, 0.72),
-            xycoords="axes fraction",
-            ha="right",
-            va="top",
-            fontsize=6,
+            fontsize=7,
         )
+        ax.set_xlabel(r"eigenvalue $\lambda$")
         rows += [
             ["spectrum", energy, low, high, *pair]
             for low, high, *pair in zip(edges, edges[1:], *densities, strict=False)
         ]
     axes.flat[0].legend(loc="upper right", fontsize=6)
     rows += _draw_distances(axes.flat[len(energies)], statistics)
-    figure.supxlabel(r"eigenvalue $\lambda$ (last panel: energy $\epsilon$)", fontsize=8)
     figure.supylabel("density", fontsize=8)
     columns = ("what", "energy", "low", "high", "sum_or_value", "rotated_or_deviation")
     save_figure(figure, files, columns, rows)
@@ -76,6 +72,8 @@ def _draw_distances(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
         ]
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.xaxis.set_minor_formatter("")
+    ax.set_xlabel(r"energy $\epsilon$")
     ax.set_ylabel("$W_1$ to the free spectrum")
     ax.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, 1.02))
     low, high = ax.get_ylim()
@@ -136,6 +134,7 @@ def draw_gauss_newton(statistics: Mapping[str, Any], files: Files) -> None:
     counts = np.histogram(values, edges)[0] / len(values)
     ax.stairs(counts, edges, fill=True, color=BLUE, alpha=0.6)
     ax.set_yscale("log")
+    ax.set_ylim(0.5 / len(values), 300 * counts.max())  # room for the inset
     ax.set_xlabel(r"eigenvalue $\lambda$ of $H_0$")
     ax.set_ylabel("eigenvalues per network")
     inset = ax.inset_axes((0.45, 0.47, 0.53, 0.5))
