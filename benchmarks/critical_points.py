@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/critical_points.py [table.csv]
 
 Networks 16-16-16 with tanh, 64 examples. Hessians: blocks in closed form against vmap(hessian),
-both on all networks together. Searches: the same method, starts and bounds in the peer, which takes one
-network at a time and differentiates by autograd; its `newton` is over all parameters, since the
+both on all networks together. Searches: the same method, starts and bounds in the peer, one
+network at a time, differentiated by autograd; its `newton` is over all parameters, since the
 elimination of the second layer is part of what is measured. Seconds of searches are per search:
 `newton` to |grad L|^2 < 1e-5, `descent` for 500 steps. Errors: the largest difference of Hessian
 entries, relative to the largest; the median of |grad L|^2 at the ends, evaluated by torch for both.

@@ -26,20 +26,21 @@ COLUMNS = ("panel", "what", "phi", "index", "energy", "low", "high", "runs")
 
 
 def draw_critical_points(statistics: Mapping[str, Any], files: Files) -> None:
-    """(a) index against mean energy with the 3/2 fits; (b) critical energies against phi;
-    (c) the index of points that are followed further."""
-    figure, axes = new_figure(1, 3, panel=(2.7, 2.6))
-    curves, energies, exponents = axes[0]
-    rows = _draw_curves(curves, statistics)
+    """(a) index against mean energy with the 3/2 fits, (b) the same near zero; (c) critical
+    energies against phi; (d) the exponent where it is left free."""
+    figure, axes = new_figure(2, 2, panel=(3.0, 2.4))
+    curves, small, energies, exponents = axes.flat
+    rows = _draw_curves((curves, small), statistics)
     rows += _draw_energies(energies, statistics)
     rows += _draw_exponents(exponents, statistics)
+    for ax, letter in zip(axes.flat, "abcd", strict=True):
+        ax.set_title(f"({letter})", loc="left")
     save_figure(figure, files, COLUMNS, rows)
 
 
-def _draw_curves(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
+def _draw_curves(panels: tuple[Any, Any], statistics: Mapping[str, Any]) -> list[list[Any]]:
     rows: list[list[Any]] = []
     colours = (*PALETTE, "0.35")
-    inset = ax.inset_axes((0.1, 0.6, 0.42, 0.38))
     largest = statistics["largest_indices"][0]
     k = TOLERANCES.index(TOLERANCE)
     for i, (examples, phi) in enumerate(
@@ -52,28 +53,31 @@ def _draw_curves(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
             statistics[f"bins/{examples}/{name}"] for name in ("index", "energy", "error", "runs")
         )
         (critical, *_), (prefactor, *_), _ = statistics["fixed_fit"][i, 0, k]
-        for axis in (ax, inset):
-            axis.errorbar(
+        for ax in panels:
+            ax.errorbar(
                 energy, index, xerr=error, fmt="o", ms=2, lw=0.7, color=colour, label=f"{phi:.3g}"
             )
             if np.isfinite(prefactor):
-                x = np.linspace(critical, critical + (1.4 * largest / prefactor) ** (2 / 3), 60)
-                axis.plot(x, prefactor * (x - critical) ** 1.5, color=colour, lw=0.8)
+                x = np.linspace(critical, critical + (largest / prefactor) ** (2 / 3), 60)
+                ax.plot(x, prefactor * (x - critical) ** 1.5, color=colour, lw=0.8)
         rows += [
-            ["a", "mean", phi, *values[:2], values[1] - values[2], values[1] + values[2], values[3]]
-            for values in zip(index, energy, error, runs, strict=True)
+            ["a", "mean", phi, a, e, e - d, e + d, n]
+            for a, e, d, n in zip(index, energy, error, runs, strict=True)
         ]
         for arm in ("newton", "descent"):
             pairs = (statistics[f"{arm}/{examples}/{name}"] for name in ("index", "energy"))
             rows += [
                 ["a", f"{arm} run", phi, *pair, "", "", 1] for pair in zip(*pairs, strict=True)
             ]
-    inset.set_ylim(0, 1.1 * largest)
-    inset.tick_params(labelsize=5)
-    ax.set_ylim(0, None)
-    ax.set_xlabel(r"energy $\epsilon$")
-    ax.set_ylabel(r"index $\alpha$")
-    ax.legend(title=r"$\phi$", loc="upper left", bbox_to_anchor=(0, 0.55), ncols=2, fontsize=6)
+    whole, small = panels
+    for ax in panels:
+        ax.set_xlabel(r"energy $\epsilon$")
+        ax.set_ylabel(r"index $\alpha$")
+    whole.set_ylim(0, None)
+    low, high = whole.get_xlim()
+    whole.set_xlim(low, high + 0.25 * (high - low))
+    whole.legend(title=r"$\phi$", loc="lower right", fontsize=6)
+    small.set_ylim(0, 1.1 * largest)
     return rows
 
 
@@ -87,23 +91,38 @@ def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
     }
     for label, (law, colour, style) in lines.items():
         ax.plot(grid, law(grid), style, color=colour, lw=0.9, label=label)
-    fitted = statistics["fixed_fit"][:, 0, k, 0]
-    _errorbars(ax, phi, fitted, "o", VERMILION, r"tanh, $\epsilon_c$ of the fits")
+    fits = statistics["fixed_fit"][:, :, k, 0]
+    fitted, largest = fits[:, 0], statistics["largest_indices"]
+    _errorbars(ax, phi, fitted, "o", VERMILION, rf"tanh, fitted to $\alpha \leq {largest[0]:g}$")
+    for j, other in enumerate(largest[1:], start=1):
+        ax.plot(
+            phi,
+            fits[:, j, 0],
+            "x_+"[(j - 1) % 3],
+            ms=4,
+            color="0.5",
+            label=rf"$\alpha \leq {other:g}$",
+        )
     linear, error = statistics["linear_energy"], statistics["linear_energy_error"]
     interval = np.stack([linear, linear - 1.96 * error, linear + 1.96 * error], axis=1)
     _errorbars(ax, phi, interval, "s", PURPLE, "linear, minimum found")
     ax.set_xlabel(r"parameters per data point $\phi$")
     ax.set_ylabel(r"critical energy $\epsilon_c$")
-    ax.set_ylim(0, 0.75)
+    ax.set_ylim(min(0, 1.1 * np.nanmin(fits[:, 0, 1], initial=0)), 0.75)
     ax.legend(loc="upper right", fontsize=6)
     rows = [
-        ["b", "fitted", p, "", *v, n]
+        ["c", "fitted", p, largest[0], *v, n]
         for p, v, n in zip(phi, fitted, statistics["accepted"], strict=True)
     ]
     counts = statistics["linear_runs"]
-    rows += [["b", "linear", p, "", *v, n] for p, v, n in zip(phi, interval, counts, strict=True)]
+    rows += [["c", "linear", p, "", *v, n] for p, v, n in zip(phi, interval, counts, strict=True)]
     rows += [
-        ["b", label.replace("$", ""), p, "", law(p), "", "", ""]
+        ["c", "fitted", p, bound, *v, ""]
+        for j, bound in enumerate(largest[1:], start=1)
+        for p, v in zip(phi, fits[:, j], strict=True)
+    ]
+    rows += [
+        ["c", label.replace("$", ""), p, "", law(p), "", "", ""]
         for label, (law, *_) in lines.items()
         for p in phi
     ]
@@ -118,12 +137,12 @@ def _draw_exponents(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
     ):
         values = statistics["free_fit"][:, j, k, 2]
         _errorbars(ax, phi + 0.012 * j, values, "o", colour, rf"$\alpha \leq {largest:g}$")
-        rows += [["c", "exponent", p, largest, *v, ""] for p, v in zip(phi, values, strict=True)]
+        rows += [["d", "exponent", p, largest, *v, ""] for p, v in zip(phi, values, strict=True)]
     ax.axhline(1.5, color="k", lw=0.7, ls="--")
     ax.set_xlabel(r"parameters per data point $\phi$")
     ax.set_ylabel(r"exponent, left free")
-    ax.set_ylim(0, 5)
-    ax.legend(loc="upper left", fontsize=6, title="fitted to")
+    ax.set_ylim(0, 6.2)
+    ax.legend(loc="upper center", fontsize=6, ncols=3)
     return rows
 
 
