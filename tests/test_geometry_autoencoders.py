@@ -9,12 +9,14 @@ from hessian_rmt.geometry.autoencoders import (
     distance,
     fit_gap,
     gauss_newton_spectra,
+    noise_spectra,
     residual_spectra,
     spectral_gaps,
     whitened,
 )
 from hessian_rmt.geometry.freeness import compare, freeness_along_training
 from hessian_rmt.geometry.laws import residual_law
+from hessian_rmt.geometry.networks import Networks
 from hessian_rmt.rmt.ensembles import goe, rotated, wishart
 
 
@@ -52,6 +54,19 @@ def test_constant_pixels_cannot_be_whitened():
 def test_too_few_images_get_a_sentence():
     with pytest.raises(UserError, match="there are 600 images"):
         autoencoders(whitened(images()), 700, 3, 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 5), (4, 6, 3)])
+def test_units_spectra_are_those_of_the_whole_h1(shape):
+    n0, n1, n2 = shape
+    rng = np.random.default_rng(9)
+    plain = Networks(rng.standard_normal((2, n0, 12)), rng.standard_normal((2, n2, 12)), n1, "relu")
+    theta = plain.initial(rng)
+    found = noise_spectra(plain, theta, 3.0, np.random.default_rng(1))
+    noise = np.sqrt(6.0) * np.random.default_rng(1).standard_normal((2, n2, 12))
+    noisy = Networks(plain.inputs, plain.targets, n1, "relu", noise)
+    whole = np.linalg.eigvalsh(noisy.hessian_parts(theta)[1])
+    np.testing.assert_allclose(found, whole, atol=1e-13)
 
 
 def normal_features(n=9, count=4000):

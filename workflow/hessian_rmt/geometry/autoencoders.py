@@ -78,12 +78,12 @@ def residual_spectra(
         rng = np.random.default_rng(derive_seed(seed, "residual_spectra", m))
         law = residual_law(energy, 2 * hidden / m)
         images = autoencoders(features, m, hidden, samples, rng)
-        values = _noise_spectra(*images, energy, rng)
+        values = noise_spectra(*images, energy, rng)
         null = []
         for _ in range(replicates):
             normal = rng.standard_normal((samples, len(features), m))
             networks = Networks(normal, normal, hidden, "relu")
-            null.append(distance(_noise_spectra(networks, networks.initial(rng), energy, rng), law))
+            null.append(distance(noise_spectra(networks, networks.initial(rng), energy, rng), law))
         found = distance(values, law)
         low, high = law.support[0][0], law.support[-1][1]
         grid = np.linspace(1.02 * low, 1.02 * high, GRID + 1)
@@ -180,11 +180,19 @@ def distance(values: ArrayLike, law: Law) -> float:
     return float(max(above.max(), (1 / x.size - above).max()))
 
 
-def _noise_spectra(
+def noise_spectra(
     networks: Networks, theta: Array, energy: float, rng: np.random.Generator
-) -> Any:
+) -> Array:
+    """Eigenvalues (B, n1 (n0 + n2)) of ReLU networks' H1 with residuals N(0, 2 energy).
+
+    By (23) no two units share a block: they are plus and minus the singular values of the units'
+    matrices x 1(z_a > 0) e^T / m, and zeros where n0 and n2 differ.
+    """
+    x, n1, m = networks.inputs, networks.hidden, networks.inputs.shape[2]
     noise = np.sqrt(2 * energy) * rng.standard_normal(networks.targets.shape)
-    replaced = Networks(
-        networks.inputs, networks.targets, networks.hidden, networks.activation, noise
-    )
-    return np.linalg.eigvalsh(replaced.hessian_parts(theta)[1])
+    first = theta[:, : n1 * x.shape[1]].reshape(len(x), n1, -1)
+    active = ((first @ x) > 0)[:, :, None] * x[:, None]
+    blocks = active @ np.swapaxes(noise, 1, 2)[:, None] / m
+    singular = np.linalg.svd(blocks, compute_uv=False).reshape(len(x), -1)
+    zeros = np.zeros((len(x), networks.parameters - 2 * singular.shape[1]))
+    return np.sort(np.concatenate([-singular, zeros, singular], axis=1), axis=1)
