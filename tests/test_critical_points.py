@@ -17,6 +17,7 @@ from hessian_rmt.geometry.critical_points import (
 )
 from hessian_rmt.geometry.index_fits import fit_index, fraction_below, mean_energy_by_index
 from hessian_rmt.geometry.memorisation import linear_law, memorisation_runs
+from hessian_rmt.geometry.minima import find_minima
 
 METHODS = ("newton", "descent")
 SETTINGS = {
@@ -27,6 +28,7 @@ SETTINGS = {
     "newton_steps": 60,
     "refined_steps": 80,
     "descent_steps": 500,
+    "minimum_steps": 60,
 }
 
 
@@ -119,7 +121,7 @@ def test_a_stopped_search_goes_on_to_the_same_bits(method):
             np.testing.assert_array_equal(getattr(again, name), values, err_msg=name)
 
 
-@pytest.mark.parametrize("arm", ["newton", "refined", "descent", "linear"])
+@pytest.mark.parametrize("arm", ["newton", "refined", "descent", "minimum", "linear"])
 def test_numbers_do_not_depend_on_the_cut_into_jobs(arm):
     whole = search_runs(arm, 14, range(7), SETTINGS)
     parts = [search_runs(arm, 14, part, SETTINGS) for part in (range(3), range(3, 7))]
@@ -136,6 +138,20 @@ def test_descents_stop_at_their_energy_or_are_capped():
     assert (start.loss[~start.capped] <= start.wanted_loss[~start.capped]).all()
     assert (start.loss[start.capped] > start.wanted_loss[start.capped]).all()
     assert (start.loss <= start.initial_loss).all()
+
+
+def test_minima_are_minima_and_no_higher_than_their_starts():
+    made = task(10, 5, 40)
+    start = started(made)
+    found = find_minima(made.networks, start.theta, tolerance=1e-16, max_steps=200)
+    assert (found.loss <= start.loss).all()
+    converged = found.gradient_squared < 1e-15
+    assert converged.any()
+    squared = (gradients(made.networks, found.theta) ** 2).sum(axis=1)
+    np.testing.assert_allclose(squared[converged], 0, atol=1e-14)
+    values = np.linalg.eigvalsh(made.networks.hessian(found.theta)[converged])
+    assert values.min() > -1e-7 * values.max()
+    assert found.smallest[converged].min() > -1e-7 * values.max()
 
 
 def test_linear_networks_end_at_the_least_squares_minimum():

@@ -46,7 +46,7 @@ wildcard_constraints:
     path="batches|plain",
     first=r"\d{4}",
     last=r"\d{4}",
-    arm="newton|refined|descent|linear",
+    arm="newton|refined|descent|minimum|linear",
     examples=r"\d{6}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
@@ -336,7 +336,7 @@ def grid_labels(wildcards):
 # Geometry -----------------------------------------------------------------------------------------
 
 GEOMETRY = config["figures"].get("geometry", {})
-CRITICAL_ARMS = ("newton", "refined", "descent", "linear")
+CRITICAL_ARMS = ("newton", "refined", "descent", "minimum", "linear")
 
 
 def critical_settings(wildcards):

@@ -1,5 +1,6 @@
 """Index fits, comparisons and counts from all critical points of figure 6."""
 
+from hessian_rmt.geometry.critical_grid import ARMS
 from hessian_rmt.geometry.critical_statistics import (
     critical_statistics,
     summary_columns,
@@ -9,7 +10,6 @@ from hessian_rmt.jobs import job
 from hessian_rmt.provenance import Stopwatch, provenance
 from hessian_rmt.storage import read_hdf5, write_csv, write_hdf5
 
-ARMS = ("newton", "refined", "descent", "linear")
 settings, seed = snakemake.params.settings, snakemake.params.seed
 
 with job(snakemake.log[0]):

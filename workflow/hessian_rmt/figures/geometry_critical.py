@@ -57,6 +57,14 @@ def _draw_curves(panels: tuple[Any, Any], statistics: Mapping[str, Any]) -> list
             ax.errorbar(
                 energy, index, xerr=error, fmt="o", ms=2, lw=0.7, color=colour, label=f"{phi:.3g}"
             )
+            ax.plot(
+                statistics[f"descent/{examples}/energy"],
+                statistics[f"descent/{examples}/index"],
+                "x",
+                ms=3,
+                mew=0.7,
+                color=colour,
+            )
             if np.isfinite(prefactor):
                 x = np.linspace(critical, critical + (largest / prefactor) ** (2 / 3), 60)
                 ax.plot(x, prefactor * (x - critical) ** 1.5, color=colour, lw=0.8)
@@ -103,9 +111,14 @@ def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
             color="0.5",
             label=rf"$\alpha \leq {other:g}$",
         )
-    linear, error = statistics["linear_energy"], statistics["linear_energy_error"]
-    interval = np.stack([linear, linear - 1.96 * error, linear + 1.96 * error], axis=1)
-    _errorbars(ax, phi, interval, "s", PURPLE, "linear, minimum found")
+    found = {}
+    for arm, marker, colour, label in (
+        ("minimum", "D", "k", "tanh, minimisers"),
+        ("linear", "s", PURPLE, "linear, minimisers"),
+    ):
+        mean, error = statistics[f"{arm}_energy"], statistics[f"{arm}_energy_error"]
+        found[arm] = np.stack([mean, mean - 1.96 * error, mean + 1.96 * error], axis=1)
+        _errorbars(ax, phi, found[arm], marker, colour, label)
     ax.set_xlabel(r"parameters per data point $\phi$")
     ax.set_ylabel(r"critical energy $\epsilon_c$")
     ax.set_ylim(min(0, 1.1 * np.nanmin(fits[:, 0, 1], initial=0)), 0.75)
@@ -114,8 +127,11 @@ def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
         ["c", "fitted", p, largest[0], *v, n]
         for p, v, n in zip(phi, fitted, statistics["accepted"], strict=True)
     ]
-    counts = statistics["linear_runs"]
-    rows += [["c", "linear", p, "", *v, n] for p, v, n in zip(phi, interval, counts, strict=True)]
+    rows += [
+        ["c", arm, p, "", *v, n]
+        for arm, interval in found.items()
+        for p, v, n in zip(phi, interval, statistics[f"{arm}_runs"], strict=True)
+    ]
     rows += [
         ["c", "fitted", p, bound, *v, ""]
         for j, bound in enumerate(largest[1:], start=1)

@@ -2,7 +2,7 @@
 
 Arms: `newton`, every run, to the paper's |grad L|^2 < 1e-6; `refined`, the first runs again, on to
 1e-12; `descent`, the paper's method from the same starts, its ends then taken on by `newton`;
-`linear`, linear networks, whose critical energy is known.
+`minimum`, minimisers below the first runs; `linear`, linear networks, whose minimum is known.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +19,11 @@ from hessian_rmt.geometry.critical_points import (
 )
 from hessian_rmt.geometry.elimination import Eliminated
 from hessian_rmt.geometry.memorisation import memorisation_runs
+from hessian_rmt.geometry.minima import find_minima
 from hessian_rmt.geometry.networks import Networks
 
 Array = NDArray[np.float64]
-ARMS = ("newton", "refined", "descent", "linear")
+ARMS = ("newton", "refined", "descent", "minimum", "linear")
 ACCEPT = 1e-6  # the paper's bound on |grad L|^2
 REFINED = 1e-12
 HESSIANS = 16  # at a time
@@ -44,6 +45,7 @@ def search_runs(
     status, accepted_steps; eigenvalues (B, P) of the Hessian; exact_energy (linear arm: the least
     squares minimum); accepted_energy and reduced_index, accepted_reduced_index (refined arm);
     continued_energy, continued_gradient_squared, continued_eigenvalues (descent arm).
+    Of the minimum arm: run, energy, gradient_squared, steps, smallest (see `find_minima`).
     Energies are L / n. `settings`: seed, width, learning_rate, start_steps and {arm}_steps.
     """
     runs = list(runs)
@@ -55,10 +57,19 @@ def search_runs(
     start = descend_to_random_loss(
         networks,
         task.theta,
-        task.uniform,
+        0 * task.uniform if arm == "minimum" else task.uniform,
         learning_rate=settings["learning_rate"],
         max_steps=settings["start_steps"],
     )
+    if arm == "minimum":
+        lowest = find_minima(networks, start.theta, max_steps=settings["minimum_steps"])
+        return {
+            "run": np.array(runs),
+            "energy": lowest.loss / n,
+            "gradient_squared": lowest.gradient_squared,
+            "steps": lowest.steps,
+            "smallest": lowest.smallest,
+        }
     found = find_critical_points(
         networks,
         start.theta,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from hessian_rmt.geometry.critical_grid import ACCEPT, REFINED
+from hessian_rmt.geometry.critical_grid import ACCEPT, ARMS, REFINED
 from hessian_rmt.geometry.critical_points import STATUS
 from hessian_rmt.geometry.index_fits import (
     TOLERANCE,
@@ -88,6 +88,10 @@ _COUNTS = (
     "pair_energy_difference",
     "pair_p_value",
     "pair_index_difference",
+    "minimum_runs",
+    "minimum_converged",
+    "minimum_energy",
+    "minimum_energy_error",
     "linear_runs",
     "linear_energy",
     "linear_energy_error",
@@ -98,9 +102,7 @@ _COUNTS = (
 def _one_phi(
     arms: Mapping[str, Sequence[Table]], examples: int, settings: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
-    newton, refined, descent, linear = (
-        joined(arms[arm], examples) for arm in ("newton", "refined", "descent", "linear")
-    )
+    newton, refined, descent, minimum, linear = (joined(arms[arm], examples) for arm in ARMS)
     accepted = newton["gradient_squared"] < ACCEPT
     indices = fraction_below(newton["eigenvalues"], TOLERANCES)
     fits = {
@@ -131,7 +133,7 @@ def _one_phi(
         "starts_capped": newton["start_capped"].sum(),
         "mean_index": indices[:, accepted].mean(axis=1),
         "smallest_index": indices[TOLERANCES.index(TOLERANCE), accepted].min(initial=1),
-    } | (_refined(refined) | _compared(newton, descent) | _linear(linear))
+    } | (_refined(refined) | _compared(newton, descent) | _minimum(minimum) | _linear(linear))
 
 
 def joined(tables: Sequence[Table], examples: int) -> dict[str, Any]:
@@ -182,6 +184,16 @@ def _compared(newton: Table, descent: Table) -> dict[str, Any]:
         "pair_energy_difference": energy.mean() if energy.size else np.nan,
         "pair_p_value": wilcoxon(energy).pvalue if enough else np.nan,
         "pair_index_difference": index.mean() if index.size else np.nan,
+    }
+
+
+def _minimum(table: Table) -> dict[str, Any]:
+    energy = table["energy"]
+    return {
+        "minimum_runs": energy.size,
+        "minimum_converged": (table["gradient_squared"] < REFINED).sum(),
+        "minimum_energy": energy.mean(),
+        "minimum_energy_error": energy.std(ddof=1) / np.sqrt(energy.size),
     }
 
 
