@@ -52,7 +52,7 @@ rule autoencoder_spectra:
     wildcard_constraints:
         spectra="fig[2-5]",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/analysis.yaml"
     params:
         settings=spectra_settings,
         images=image_settings,

@@ -18,8 +18,6 @@ from hessian_rmt.figures.style import (
     new_figure,
     save_figure,
 )
-from hessian_rmt.geometry.index_fits import TOLERANCE, TOLERANCES
-from hessian_rmt.geometry.memorisation import linear_law, quadratic_law
 
 Files = dict[str, str | Path]
 COLUMNS = ("panel", "what", "phi", "index", "energy", "low", "high", "runs")
@@ -42,7 +40,7 @@ def _draw_curves(panels: tuple[Any, Any], statistics: Mapping[str, Any]) -> list
     rows: list[list[Any]] = []
     colours = (*PALETTE, "0.35")
     largest = statistics["largest_indices"][0]
-    k = TOLERANCES.index(TOLERANCE)
+    k = statistics["drawn_tolerance"]
     for i, (examples, phi) in enumerate(
         zip(statistics["examples"], statistics["phi"], strict=True)
     ):
@@ -90,15 +88,15 @@ def _draw_curves(panels: tuple[Any, Any], statistics: Mapping[str, Any]) -> list
 
 
 def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
-    phi, k = statistics["phi"], TOLERANCES.index(TOLERANCE)
-    grid = np.linspace(0, 1, 101)
+    phi, k = statistics["phi"], statistics["drawn_tolerance"]
     lines = {
-        r"$(1-\phi)^2/2$, paper": (quadratic_law, BLUE, "-"),
-        r"$(1-\phi/2)/2$, linear": (linear_law, GREEN, "-"),
-        r"$(1-\phi)/2$, linear as printed": (lambda x: linear_law(x, printed=True), ORANGE, "--"),
+        r"$(1-\phi)^2/2$, paper": ("quadratic", BLUE, "-"),
+        r"$(1-\phi/2)/2$, linear": ("linear", GREEN, "-"),
+        r"$(1-\phi)/2$, linear as printed": ("linear_printed", ORANGE, "--"),
     }
     for label, (law, colour, style) in lines.items():
-        ax.plot(grid, law(grid), style, color=colour, lw=0.9, label=label)
+        values = statistics[f"law/{law}"]
+        ax.plot(statistics["law_phi"], values, style, color=colour, lw=0.9, label=label)
     fits = statistics["fixed_fit"][:, :, k, 0]
     fitted, largest = fits[:, 0], statistics["largest_indices"]
     _errorbars(ax, phi, fitted, "o", VERMILION, rf"tanh, fitted to $\alpha \leq {largest[0]:g}$")
@@ -138,15 +136,15 @@ def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
         for p, v in zip(phi, fits[:, j], strict=True)
     ]
     rows += [
-        ["c", label.replace("$", ""), p, "", law(p), "", "", ""]
-        for label, (law, *_) in lines.items()
-        for p in phi
+        ["c", f"law {law}", p, "", value, "", "", ""]
+        for law, *_ in lines.values()
+        for p, value in zip(statistics["law_phi"], statistics[f"law/{law}"], strict=True)
     ]
     return rows
 
 
 def _draw_exponents(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
-    phi, k = statistics["phi"], TOLERANCES.index(TOLERANCE)
+    phi, k = statistics["phi"], statistics["drawn_tolerance"]
     rows: list[list[Any]] = []
     for j, (largest, colour) in enumerate(
         zip(statistics["largest_indices"], PALETTE, strict=False)

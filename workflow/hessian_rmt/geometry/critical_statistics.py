@@ -22,10 +22,12 @@ from hessian_rmt.geometry.index_fits import (
     fraction_below,
     mean_energy_by_index,
 )
+from hessian_rmt.geometry.memorisation import linear_law, quadratic_law
 from hessian_rmt.seeds import derive_seed
 
 Array = NDArray[np.float64]
 Table = Mapping[str, Any]
+LAW_PHI = np.linspace(0, 1, 101)
 PARAMETERS = ("critical_energy", "prefactor", "exponent")
 
 
@@ -49,6 +51,11 @@ def critical_statistics(
             "tolerances": np.array(TOLERANCES),
             "largest_indices": np.array(settings["largest_indices"]),
             "status": np.array(STATUS),
+            "drawn_tolerance": TOLERANCES.index(TOLERANCE),
+            "law_phi": LAW_PHI,
+            "law/quadratic": quadratic_law(LAW_PHI),
+            "law/linear": linear_law(LAW_PHI),
+            "law/linear_printed": linear_law(LAW_PHI, printed=True),
         }
         | dict(_bins(arms, settings))
     )
