@@ -353,11 +353,11 @@ def critical_files():
     if "fig6" not in GEOMETRY:
         return {}
     settings = GEOMETRY["fig6"]
-    per_job = settings["runs_per_job"]
+    per_job, folder = settings["runs_per_job"], f"{RESULTS}/geometry/critical"
     return {
         arm: [
-            f"{RESULTS}/geometry/critical/{arm}/examples-{examples:06d}"
-            f"/runs-{first:04d}-{min(first + per_job, runs) - 1:04d}.h5"
+            f"{folder}/{arm}/examples-{examples:06d}/"
+            f"runs-{first:04d}-{min(first + per_job, runs) - 1:04d}.h5"
             for examples in settings["examples"]
             for first in range(0, runs, per_job)
         ]
