@@ -119,7 +119,7 @@ def _draw_energies(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
         _errorbars(ax, phi, found[arm], marker, colour, label)
     ax.set_xlabel(r"parameters per data point $\phi$")
     ax.set_ylabel(r"critical energy $\epsilon_c$")
-    ax.set_ylim(min(0, 1.1 * np.nanmin(fits[:, 0, 1], initial=0)), 0.75)
+    ax.set_ylim(min(0, 1.1 * np.nanmin(fits[:, 0, 1], initial=0)), 1.15)  # room for the legend
     ax.legend(loc="upper right", fontsize=6)
     rows = [
         ["c", "fitted", p, largest[0], *v, n]
@@ -155,7 +155,7 @@ def _draw_exponents(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
     ax.axhline(1.5, color="k", lw=0.7, ls="--")
     ax.set_xlabel(r"parameters per data point $\phi$")
     ax.set_ylabel(r"exponent, left free")
-    ax.set_ylim(0, 6.2)
+    ax.set_ylim(0, 7.5)  # room for the legend
     ax.legend(loc="upper center", fontsize=6, ncols=3)
     return rows
 

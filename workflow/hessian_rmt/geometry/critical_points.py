@@ -189,8 +189,8 @@ class _Newton:
         at = eliminated.at(x)
         hessian = eliminated.hessian(at)
         objective = _squared(at.gradient)
-        slope = np.einsum("zij,zj->zi", hessian, at.gradient)
-        scale = np.sqrt(objective) * np.linalg.norm(hessian, axis=(1, 2))
+        slope = _times(hessian, at.gradient)
+        scale = np.sqrt(objective * np.einsum("zij,zij->z", hessian, hessian))
         pending = np.sqrt(_squared(slope)) > FLATNESS * scale
         state["status"][live[~pending]] = FLAT
         squares = [blas.dsyrk(1.0, h.T) for h in hessian]  # upper triangles
@@ -206,7 +206,7 @@ class _Newton:
             )
             trial = Eliminated(eliminated.networks.take(index)).at(x[index] + steps)
             reached = _squared(trial.gradient)
-            linear = at.gradient[index] + np.einsum("zij,zj->zi", hessian[index], steps)
+            linear = at.gradient[index] + _times([hessian[i] for i in index], steps)
             gain = (objective[index] - reached) / (objective[index] - _squared(linear))
             gain[~np.isfinite(gain)] = -1
             good = gain > LEAST_GAIN
@@ -254,25 +254,27 @@ class _Descent:
         if self._taken is None or not np.array_equal(self._taken[0], live):
             self._taken = live, self.networks.take(live)
         x, slope, length = (state[key][live] for key in ("x", "slope", "step_length"))
+        steepness = _squared(slope)
         move = -length[:, None] * slope
-        _, gradient, product = self._taken[1].gradient_and_product(x + move)
-        objective, product = _squared(gradient), 2 * product
-        good = objective <= state["past"][live].max(axis=1) - 1e-4 * length * _squared(slope)
+        x += move
+        _, gradient, product = self._taken[1].gradient_and_product(x)
+        objective = _squared(gradient)
+        product *= 2
+        good = objective <= state["past"][live].max(axis=1) - 1e-4 * length * steepness
         change = product - slope
         curvature = np.einsum("zi,zi->z", move, change)
         turn = state["steps"][live] % 2 == 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            long, short = _squared(move) / curvature, curvature / _squared(change)
+            long, short = length**2 * steepness / curvature, curvature / _squared(change)
         barzilai_borwein = np.where(curvature > 0, np.where(turn, long, short), 2 * length)
         state["step_length"][live] = np.where(
             good, np.clip(barzilai_borwein, 1e-4, 1e4), 0.3 * length
         )
-        x = np.where(good[:, None], x + move, x)
-        state["x"][live] = x
-        state["slope"][live] = np.where(good[:, None], product, slope)
         newest = state["steps"][live] % MEMORY
-        before = state["past"][live, newest - 1]
-        objective = np.where(good, objective, before)
+        bad = np.flatnonzero(~good)
+        x[bad], product[bad] = state["x"][live[bad]], slope[bad]
+        objective[bad] = state["past"][live[bad], newest[bad] - 1]
+        state["x"][live], state["slope"][live] = x, product
         state["past"][live, newest] = objective
         state["steps"][live] += 1
         _note(state, live, objective, x, self.tolerance, self.accept)
@@ -293,6 +295,11 @@ def _levenberg(square: Array, slope: Array, damping: float) -> Array:
         return np.full_like(slope, np.nan)
     solution, _ = lapack.dpotrs(factor, slope)
     return -solution
+
+
+def _times(matrices: Iterable[Array], vectors: Array) -> Array:
+    """Matrix times vector, pair by pair, without a copy of the matrices."""
+    return np.stack([matrix @ vector for matrix, vector in zip(matrices, vectors, strict=True)])
 
 
 def _squared(rows: Array) -> Array:

@@ -42,6 +42,7 @@ def critical_statistics(
     are those that the figure draws.
     """
     rows = [_one_phi(arms, examples, settings, seed) for examples in settings["examples"]]
+    differences = np.concatenate([row.pop("pair_differences") for row in rows])
     statistics = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return (
         statistics
@@ -51,6 +52,7 @@ def critical_statistics(
             "tolerances": np.array(TOLERANCES),
             "largest_indices": np.array(settings["largest_indices"]),
             "status": np.array(STATUS),
+            "pair_p_value": wilcoxon(differences).pvalue if np.any(differences) else np.nan,
             "drawn_tolerance": TOLERANCES.index(TOLERANCE),
             "law_phi": LAW_PHI,
             "law/quadratic": quadratic_law(LAW_PHI),
@@ -78,6 +80,7 @@ def summary_rows(statistics: Mapping[str, Any]) -> Iterator[list[Any]]:
                         yield [phi, f"{kind}/{name}", largest, tolerance, *values[p]]
         for name in _COUNTS:
             yield [phi, name, "", "", statistics[name][i], "", ""]
+    yield ["all", "pair_p_value", "", "", statistics["pair_p_value"], "", ""]
 
 
 _COUNTS = (
@@ -89,11 +92,11 @@ _COUNTS = (
     "refined_critical",
     "refined_flat",
     "refined_index_changed",
+    "refined_index_shift",
     "descent_runs",
     "descent_accepted",
     "pairs",
     "pair_energy_difference",
-    "pair_p_value",
     "pair_index_difference",
     "minimum_runs",
     "minimum_converged",
@@ -163,12 +166,14 @@ def _refined(table: Table) -> dict[str, Any]:
     reached = table["accepted_steps"] >= 0
     critical = table["gradient_squared"] < REFINED
     changed = table["accepted_reduced_index"] != table["reduced_index"]
+    shift = np.abs(table["accepted_reduced_index"] - table["reduced_index"])[reached]
     return {
         "refined_runs": reached.size,
         "refined_accepted": reached.sum(),
         "refined_critical": critical.sum(),
         "refined_flat": (table["status"] == STATUS.index("flat")).sum(),
         "refined_index_changed": (reached & changed).sum(),
+        "refined_index_shift": shift.mean() if shift.size else np.nan,
     }
 
 
@@ -183,13 +188,12 @@ def _compared(newton: Table, descent: Table) -> dict[str, Any]:
         fraction_below(descent["continued_eigenvalues"], (TOLERANCE,))[0]
         - fraction_below(newton["eigenvalues"][among], (TOLERANCE,))[0]
     )[both]
-    enough = energy.size > 5 and np.any(energy)
     return {
         "descent_runs": descent["run"].size,
         "descent_accepted": (descent["gradient_squared"] < ACCEPT).sum(),
         "pairs": both.sum(),
+        "pair_differences": energy,
         "pair_energy_difference": energy.mean() if energy.size else np.nan,
-        "pair_p_value": wilcoxon(energy).pvalue if enough else np.nan,
         "pair_index_difference": index.mean() if index.size else np.nan,
     }
 

@@ -88,29 +88,35 @@ class Eliminated:
         x = self.networks.inputs
         (b, n0, m), n1 = x.shape, self.networks.hidden
         order = n1 * n0
-        axes = (n1, n0, n1, n0)  # (a, b, a', b')
         k = (at.slope[:, :, None] * x[:, None]).reshape(b, order, m)
         inverse = np.swapaxes(at.root, 1, 2) @ at.root
         y = k @ np.swapaxes(at.h, 1, 2) @ inverse / m
-        v = (at.delta @ np.swapaxes(k, 1, 2) / m).reshape(b, n1, 1, n1, n0)
+        v = at.delta @ np.swapaxes(k, 1, 2) / m
         u = k @ np.swapaxes(at.residuals, 1, 2) / m
         k -= y @ at.h
         gram = np.swapaxes(at.second, 1, 2) @ at.second / m
 
+        # Axes (a, b, a'b'): what has an index a' alone is repeated over b', so that the innermost
+        # loops are long; one network at a time, in memory that stays in the processor's cache.
+        def over_b(values: Array) -> Array:
+            return np.repeat(values, n0, axis=-1).reshape(n1, -1, order)
+
         hessian, scratch = np.empty((b, order, order)), np.empty((order, order))
-        for z in range(b):  # one at a time, in memory that stays in the processor's cache
-            whole, part = hessian[z], scratch.reshape(axes)
-            np.matmul(k[z], k[z].T, out=whole)
-            whole.reshape(axes)[...] *= gram[z][:, None, :, None]
+        part = scratch.reshape(n1, n0, order)
+        for z in range(b):
+            whole = hessian[z].reshape(n1, n0, order)
+            np.matmul(k[z], k[z].T, out=hessian[z])
+            whole *= over_b(gram[z])
             np.matmul(u[z], u[z].T, out=scratch)
-            part *= inverse[z][:, None, :, None]
-            whole -= scratch
-            np.multiply(y[z].reshape(n1, n0, n1, 1), v[z], out=part)
-            whole -= scratch
-            whole -= scratch.T
+            part *= over_b(inverse[z])
+            whole -= part
+            np.multiply(over_b(y[z]), v[z].reshape(n1, 1, order), out=part)
+            whole -= part
+            np.multiply(over_b(v[z].T), y[z].T.reshape(n1, 1, order), out=part)
+            whole -= part
         if (bend := ACTIVATIONS[self.networks.activation].bend) is not None:
             bent = at.delta * bend(at.z, at.h) / m
-            diagonal = np.einsum("zabac->zabc", hessian.reshape(b, *axes))
+            diagonal = np.einsum("zabac->zabc", hessian.reshape(b, n1, n0, n1, n0))
             diagonal += (bent[:, :, None] * x[:, None]) @ np.swapaxes(x, 1, 2)[:, None]
         return hessian
 

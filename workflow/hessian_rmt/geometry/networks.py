@@ -144,14 +144,20 @@ class Networks:
         self._fill_h0(at, h0)
         residuals = at.residuals if self.residuals is None else self.residuals
         self._add_h1(at, residuals, h1)
+        self._mirror(h0)
+        self._mirror(h1)
         return h0, h1
 
     def hessian(self, theta: Array) -> Array:
         """H = H0 + H1, (B, P, P), in one array."""
-        at = self._pass(theta)
         whole = np.empty((self.count, self.parameters, self.parameters))
-        self._fill_h0(at, whole)
-        self._add_h1(at, at.residuals, whole)
+        for z in range(self.count):  # one at a time: what is needed beside H stays in the cache
+            part = slice(z, z + 1)
+            one, out = self.take(part), whole[part]
+            at = one._pass(theta[part])
+            one._fill_h0(at, out)
+            one._add_h1(at, at.residuals, out)
+            one._mirror(out)
         return whole
 
     def _fill_h0(self, at: _Pass, out: Array) -> None:
@@ -165,7 +171,6 @@ class Networks:
         np.multiply(cross, weights, out=mixed)
         second[...] = 0
         np.einsum("zckcl->zckl", second)[...] = (at.h @ np.swapaxes(at.h, 1, 2) / m)[:, None]
-        self._mirror(out)
 
     def _add_h1(self, at: _Pass, residuals: Array, out: Array) -> None:
         first, mixed, _ = self._blocks(out)
@@ -177,7 +182,6 @@ class Networks:
         outer = self._k(at) @ np.swapaxes(residuals, 1, 2) / m
         unit = np.einsum("zabca->zabc", mixed)
         unit += outer.reshape(unit.shape)
-        self._mirror(out)
 
     def _blocks(self, out: Array) -> tuple[Array, Array, Array]:
         """Views of the blocks 11, 12, 22 with one axis per index: abab, abck, ckck."""
