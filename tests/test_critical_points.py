@@ -7,13 +7,18 @@ import pytest
 import torch
 
 from hessian_rmt.errors import UserError
-from hessian_rmt.geometry.critical_grid import ACCEPT, least_squares_loss, search_runs
+from hessian_rmt.geometry.critical_grid import ACCEPT, ARMS, least_squares_loss, search_runs
 from hessian_rmt.geometry.critical_points import (
     CAPPED,
     CRITICAL,
     FLAT,
     descend_to_random_loss,
     find_critical_points,
+)
+from hessian_rmt.geometry.critical_statistics import (
+    critical_statistics,
+    summary_columns,
+    summary_rows,
 )
 from hessian_rmt.geometry.index_fits import fit_index, fraction_below, mean_energy_by_index
 from hessian_rmt.geometry.memorisation import linear_law, memorisation_runs
@@ -191,6 +196,38 @@ def test_bad_searches_get_a_sentence():
     state = {"status": np.zeros(5)}
     with pytest.raises(UserError, match="5 runs"):
         find_critical_points(made.networks, made.theta, method="descent", state=state)
+
+
+def test_statistics_of_all_arms():
+    settings = {
+        "width": 4,
+        "examples": [10, 16],
+        "largest_indices": [0.4, 0.2],
+        "bin_runs": 3,
+        "bootstrap": 5,
+    }
+    tables = {
+        arm: [
+            search_runs(arm, m, runs, SETTINGS) | {"examples": m}
+            for m in settings["examples"]
+            for runs in (range(4), range(4, 9))
+        ]
+        for arm in ARMS
+    }
+    statistics = critical_statistics(tables, settings, seed=1)
+    assert (statistics["by_status"].sum(axis=1) == 9).all()
+    assert (statistics["accepted"] <= statistics["runs"]).all()
+    assert (statistics["refined_critical"] <= statistics["refined_accepted"]).all()
+    assert (statistics["linear_largest_difference"] < 1e-10).all()
+    np.testing.assert_allclose(statistics["phi"], [0.8, 0.5])
+    np.testing.assert_allclose(statistics["law/quadratic"][[0, 50, 100]], [0.5, 0.125, 0])
+    for i, m in enumerate(settings["examples"]):
+        assert statistics[f"bins/{m}/runs"].sum() == statistics["accepted"][i]
+    backwards = {arm: parts[::-1] for arm, parts in tables.items()}
+    again = critical_statistics(backwards, settings, seed=1)
+    for name, values in statistics.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+    assert all(len(row) == len(summary_columns()) for row in summary_rows(statistics))
 
 
 # Fits ---------------------------------------------------------------------------------------------
