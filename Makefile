@@ -49,6 +49,7 @@ bench: .venv-peers/installed
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py
+	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/critical_points.py
 
 clean:
 	rm -rf results .snakemake

@@ -45,6 +45,10 @@ wildcard_constraints:
     sums="pairs|graphs",
     spectra=r"full|(batches|plain)-\d{4}-\d{4}|solvers-\d{4}",
     sample=r"draw-(?!000000)\d{6}-\d{2}",
+    first=r"\d{4}",
+    last=r"\d{4}",
+    arm="newton|refined|descent|minimum|linear",
+    examples=r"\d{6}",
     unit=r"epoch-\d{3}(/batch-\d{6}(/seed-\d{2})?)?",
 
 
@@ -477,3 +481,64 @@ def complexity_noise(rows):
         row | {"file": file, "label": label_of(row["run"])}
         for row, file in zip(rows, noise_tables(rows))
     ]
+
+
+# Geometry -----------------------------------------------------------------------------------------
+
+GEOMETRY = config["figures"].get("geometry", {})
+CRITICAL_ARMS = ("newton", "refined", "descent", "minimum", "linear")
+
+
+def critical_settings(wildcards):
+    """What an arm's points depend on; how many runs, and how they are cut, is not part of it."""
+    keys = {"width", "learning_rate", "start_steps", f"{wildcards.arm}_steps"}
+    if wildcards.arm in ("linear", "descent"):
+        keys = keys - {"linear_steps"} | {"newton_steps"}
+    settings = GEOMETRY["fig6"]
+    return {key: settings[key] for key in sorted(keys)} | {"seed": config["seed"]}
+
+
+def critical_files():
+    """The files of each arm of figure 6, all phi together, in jobs of `runs_per_job`."""
+    if "fig6" not in GEOMETRY:
+        return {}
+    settings = GEOMETRY["fig6"]
+    per_job, folder = settings["runs_per_job"], f"{RESULTS}/geometry/critical"
+    return {
+        arm: [
+            f"{folder}/{arm}/examples-{examples:06d}/"
+            f"runs-{first:04d}-{min(first + per_job, runs) - 1:04d}.h5"
+            for examples in settings["examples"]
+            for first in range(0, runs, per_job)
+        ]
+        for arm, runs in ((arm, settings[f"{arm}_runs"]) for arm in CRITICAL_ARMS)
+    }
+
+
+IMAGE_KEYS = ("dataset", "images", "image_size")
+
+
+def autoencoder_settings(wildcards):
+    settings = GEOMETRY[wildcards.figure]
+    own = {key: value for key, value in settings.items() if key not in IMAGE_KEYS}
+    return own | {"seed": config["seed"]}
+
+
+def image_settings(wildcards):
+    """How a figure's images are read: the settings of a data set."""
+    name, images, size = (GEOMETRY[wildcards.figure][key] for key in IMAGE_KEYS)
+    return {"name": name, "train_examples": images, "image_size": size}
+
+
+def image_folder(wildcards):
+    return f"data/{GEOMETRY[wildcards.figure]['dataset']}"
+
+
+def image_files(wildcards):
+    name = GEOMETRY[wildcards.figure]["dataset"]
+    return [f"data/{name}/{file}" for file in files_of(name)]
+
+
+def geometry_setting(figure, key):
+    """For a caption: None where the figure is not part of this scale."""
+    return GEOMETRY.get(figure, {}).get(key)

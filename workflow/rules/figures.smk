@@ -340,3 +340,87 @@ rule applicability_figX2:
         ],
     script:
         "../scripts/applicability_figX2.py"
+
+
+rule geometry_fig2:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig2.h5",
+        library=library("geometry_spectra.py"),
+    output:
+        **figure_files("geometry", "fig2"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig2.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        dataset=geometry_setting("fig2", "dataset"),
+        settings=GEOMETRY.get("fig2"),
+    script:
+        "../scripts/geometry_spectra.py"
+
+
+rule geometry_fig3:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig3.h5",
+        library=library("geometry_spectra.py"),
+    output:
+        **figure_files("geometry", "fig3"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig3.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        dataset=geometry_setting("fig3", "dataset"),
+        settings=GEOMETRY.get("fig3"),
+    script:
+        "../scripts/geometry_spectra.py"
+
+
+rule geometry_fig4:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig4.h5",
+        library=library("geometry_spectra.py"),
+    output:
+        **figure_files("geometry", "fig4"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig4.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        dataset=geometry_setting("fig4", "dataset"),
+        settings=GEOMETRY.get("fig4"),
+    script:
+        "../scripts/geometry_spectra.py"
+
+
+rule geometry_fig5:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig5.h5",
+        library=library("geometry_spectra.py"),
+    output:
+        **figure_files("geometry", "fig5"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        dataset=geometry_setting("fig5", "dataset"),
+        settings=GEOMETRY.get("fig5"),
+    script:
+        "../scripts/geometry_spectra.py"
+
+
+rule geometry_fig6:
+    input:
+        statistics="results/{scale}/statistics/geometry/fig6.h5",
+        library=library("geometry_fig6.py"),
+    output:
+        **figure_files("geometry", "fig6"),
+    log:
+        "results/{scale}/logs/figures/geometry/fig6.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=GEOMETRY.get("fig6", {}).get("newton_runs"),
+    script:
+        "../scripts/geometry_fig6.py"
