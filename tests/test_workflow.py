@@ -187,7 +187,8 @@ def test_every_result_says_where_it_comes_from(smoke):
         assert record["threads"] == 1
         assert record["device"]
         inputs = json.loads(record["inputs"])
-        assert inputs or "/ensembles/" in str(path), "only random matrices are made of nothing"
+        sampled = "/ensembles/" in str(path) or "/geometry/" in str(path)
+        assert inputs or sampled, "only random matrices and random targets are made of nothing"
         for name, digest in inputs.items():
             assert sha256_of_file(smoke / name) == digest, f"{path}: {name}"
 
@@ -281,6 +282,11 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "outliers/mlp_mnist/epoch-001/batch-000032.h5",
         "outliers/mlp_mnist/epoch-001/batch-000512/seed-01.h5",
         "outliers/mlp_mnist.h5",
+        "exact/mlp_mnist/epoch-001/test/batches-0000-0005.h5",
+        "exact/mlp_mnist/epoch-001/train/full.h5",
+        "exact/mlp_mnist/epoch-001/train/solvers-0000.h5",
+        "extreme/mlp_mnist/epoch-001/draw-000064-01.h5",
+        "embeddings/mlp_mnist/epoch-001.h5",
         "statistics/universality/outliers-mlp_mnist.h5",
         "figures/universality/fig2.pdf",
         "figures/universality/fig3.csv",
@@ -295,6 +301,9 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "train": epochs - 1,
         "training_table": 1,
         "outliers": epochs + 2,
+        "exact": 3,
+        "extreme": 1,
+        "embeddings": 1,
         "merge_outliers": 1,
         "outlier_fits": 1,
         "universality_fig2": 1,
