@@ -100,8 +100,6 @@ def _check_run(location: Location, run: dict[str, Any], runs: dict[str, Any]) ->
     for index, size in enumerate(batch_sizes):
         position = (*location, "curvature", "batch_sizes", index)
         _check_at_most(position, size, examples, "training examples")
-    size = run["extreme"]["batch_size"]
-    _check_at_most((*location, "extreme", "batch_size"), size, examples, "training examples")
     if "noise" in run:
         _check_noise((*location, "noise"), run["noise"])
 
