@@ -284,7 +284,6 @@ def test_a_table_is_that_of_the_batch_that_its_address_names():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"batch_size": 70000}, r"extreme\.batch_size is 70000, but must be at most 60000"),
         ({"products": 10}, r"extreme\.products is 10, but must be an integer from 50"),
         ({"product": 100}, r"extreme\.product is no known key \(did you mean products\?\)"),
     ],
