@@ -34,6 +34,7 @@ from hessian_rmt.rmt.laws import KestenMcKay, MarchenkoPastur, Semicircle
 Array = NDArray[np.float64]
 POINTS, REPEATS, CASES, ETA = 1000, 7, 100, 1e-9
 SLOW = 0.5  # seconds for four points, beyond which a peer is not timed
+MOST_ATOMS = 50  # freealg solves a polynomial of one degree more at each point: minutes for 500
 COLUMNS = (
     "pair",
     "density_error",
@@ -157,6 +158,8 @@ def peer_of(first: Law, second: Law) -> tuple[str, Callable[[Array], Array]] | N
 def _freealg(first: Law, second: Law) -> Callable[[Array], Array]:
     from freealg.distributions import DeformedWigner
 
+    if len(first.positions) > MOST_ATOMS:
+        raise NotImplementedError
     law = DeformedWigner(first.positions, first.weights, sigma=second.variance**0.5)
     return partial(law.density, eta=ETA)
 
