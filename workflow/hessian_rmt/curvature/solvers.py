@@ -2,8 +2,8 @@
 
 All are backward stable, so each returns the eigenvalues of a matrix within eps ||H|| of H. On the
 null space, that matrix is the solver's alone: its eigenvalues have the local statistics of the
-algorithm (of QR iterations without vectors, of divide and conquer with them) and of the order in
-which it meets the rows, whatever the network is.
+routine, which differ with and without vectors and between the two triangles, whatever the network
+is.
 """
 
 from __future__ import annotations
