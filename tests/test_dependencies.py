@@ -125,7 +125,7 @@ def test_rules_whose_jobs_build_networks_declare_the_network_module():
     for rule, text in WITH_SCRIPT.items():
         (script,) = re.findall(r"scripts/(\w+\.py)", text)
         source = (ROOT / "workflow/scripts" / script).read_text()
-        builds = re.search(r"\b(network_at|initial_checkpoint|train_segment)\b", source)
+        builds = re.search(r"\b(trained_run|initial_checkpoint|train_segment)\b", source)
         assert bool(builds) == ("network=network_module" in text), rule
 
 
@@ -159,6 +159,7 @@ MAY_IMPORT = {
     "data": BASE | {"data", "vision"},
     "networks": BASE | {"networks", "vision"},
     "training": BASE | {"networks", "data"},
+    "trained": BASE | {"data", "training"},
     "curvature": BASE | {"networks", "data", "curvature"},
     "errors": set(),
     "seeds": set(),
@@ -198,7 +199,7 @@ def third_parties(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_their_packages_import_torch_and_torchvision(path):
     part, names = part_of(path), third_parties(path)
-    if part not in ("data", "networks", "training", "curvature", "vision"):
+    if part not in ("data", "networks", "training", "trained", "curvature", "vision"):
         assert not names & {"torch", "torchvision"}
     if part != "vision":
         assert "torchvision" not in names

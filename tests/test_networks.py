@@ -15,6 +15,8 @@ from hessian_rmt.networks.features import penultimate_features
 from hessian_rmt.networks.mlp import mlp
 from hessian_rmt.networks.preresnet import preresnet
 from hessian_rmt.networks.pretrained import resnet34_imagenet
+from hessian_rmt.networks.vgg import vgg
+from hessian_rmt.networks.wide_resnet import wide_resnet
 from hessian_rmt.storage import write_hdf5
 
 
@@ -39,9 +41,39 @@ def test_parameters_of_preresnet110(classes, count):
     assert len(shortcuts) == 3 + 2 * 36
 
 
+@pytest.mark.parametrize(("batch_norm", "count"), [(False, 15_291_300), (True, 15_299_748)])
+def test_parameters_of_vgg16(batch_norm, count):
+    network = vgg((3, 32, 32), 100, batch_norm=batch_norm)
+    assert parameters(network) == count
+    weighted = [m for m in network if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert len(weighted) == 16
+    assert sum(isinstance(m, nn.MaxPool2d) for m in network) == 5
+
+
+def test_parameters_of_wrn_28_10():
+    network = wide_resnet((3, 32, 32), 100)
+    assert parameters(network) == 36_546_980
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) + 1 - 3 == 26, "with the head, without the three shortcuts"
+
+
+def test_wide_resnet_refuses_other_depths():
+    with pytest.raises(ValueError, match=r"6 n \+ 4 .* not 27"):
+        wide_resnet((3, 32, 32), 10, depth=27)
+
+
+SMALL = {
+    "preresnet": {"blocks": 2, "width": 2},
+    "vgg": {"width": 2},
+    "wide_resnet": {"depth": 10, "widening": 1, "width": 2},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("size", [7, 14, 33])
-def test_preresnet_takes_any_image_size(size):
-    network = preresnet((1, size, size), 10, blocks=2, width=2).eval()
+def test_convolutional_networks_take_any_image_size(name, size):
+    settings = {"name": name, "arguments": SMALL[name]}
+    network = build_network(settings, (1, size, size), 10, seed=0).eval()
     assert network(torch.randn(3, 1, size, size)).shape == (3, 10)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BUILDERS = {
     "mlp": "hessian_rmt.networks.mlp:mlp",
     "preresnet": "hessian_rmt.networks.preresnet:preresnet",
+    "vgg": "hessian_rmt.networks.vgg:vgg",
+    "wide_resnet": "hessian_rmt.networks.wide_resnet:wide_resnet",
     "resnet34_imagenet": "hessian_rmt.networks.pretrained:resnet34_imagenet",
 }
 

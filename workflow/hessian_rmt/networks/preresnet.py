@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from hessian_rmt.networks.convolutional import activation, initialise
+
 _EXPANSION = 4
 
 
@@ -18,11 +20,11 @@ class _Bottleneck(nn.Module):
         super().__init__()
         out = _EXPANSION * width
         self.residual = nn.Sequential(
-            *_activation(channels),
+            *activation(channels),
             nn.Conv2d(channels, width, 1, bias=False),
-            *_activation(width),
+            *activation(width),
             nn.Conv2d(width, width, 3, stride, padding=1, bias=False),
-            *_activation(width),
+            *activation(width),
             nn.Conv2d(width, out, 1, bias=False),
         )
         same = stride == 1 and channels == out
@@ -47,13 +49,5 @@ def preresnet(
             stride = 2 if stage > 0 and block == 0 else 1
             layers.append(_Bottleneck(channels, width << stage, stride))
             channels = _EXPANSION * (width << stage)
-    layers += [*_activation(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    network = nn.Sequential(*layers, nn.Linear(channels, classes))
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):  # He et al., arXiv:1502.01852, over the outputs
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return network
-
-
-def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.BatchNorm2d(channels), nn.ReLU()
+    layers += [*activation(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return initialise(nn.Sequential(*layers, nn.Linear(channels, classes)))
