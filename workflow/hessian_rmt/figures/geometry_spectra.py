@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def draw_freeness(statistics: Mapping[str, Any], files: Files) -> None:
     rows += _draw_distances(axes.flat[len(energies)], statistics)
     figure.supylabel("density", fontsize=8)
     columns = ("what", "energy", "low", "high", "sum_or_value", "rotated_or_deviation")
-    save_figure(figure, files, columns, rows)
+    _save(figure, files, columns, rows, statistics)
 
 
 def _draw_distances(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
@@ -78,6 +78,10 @@ def _draw_distances(ax: Any, statistics: Mapping[str, Any]) -> list[list[Any]]:
     ax.legend(fontsize=5.5, loc="upper left", bbox_to_anchor=(0, 1.02))
     low, high = ax.get_ylim()
     ax.set_ylim(low, high * 30)
+    ax.set_title("p = " + ", ".join(f"{p:.2g}" for p in statistics["p_value"]), fontsize=7)
+    rows += [
+        ["p-value", e, "", "", p, ""] for e, p in zip(energy, statistics["p_value"], strict=True)
+    ]
     return rows
 
 
@@ -121,7 +125,7 @@ def draw_residual_spectra(statistics: Mapping[str, Any], files: Files) -> None:
         rows += [[m, "distance, p", "", statistics[f"{m}/distance"], statistics[f"{m}/p_value"]]]
     axes[0, 0].set_ylabel("density")
     axes[0, 0].legend(loc="upper left", fontsize=6)
-    save_figure(figure, files, ("examples", "what", "low", "high", "density"), rows)
+    _save(figure, files, ("examples", "what", "low", "high", "density"), rows, statistics)
 
 
 def draw_gauss_newton(statistics: Mapping[str, Any], files: Files) -> None:
@@ -150,7 +154,7 @@ def draw_gauss_newton(statistics: Mapping[str, Any], files: Files) -> None:
     largest_zero = np.abs(statistics["eigenvalues"][:, :zeros]).max()
     rows += [["zeros, the largest of them", zeros, zeros, largest_zero]]
     rows += [["floor of round-off", "", "", statistics["floor"].max()]]
-    save_figure(figure, files, ("what", "low", "high", "value"), rows)
+    _save(figure, files, ("what", "low", "high", "value"), rows, statistics)
 
 
 def draw_gaps(statistics: Mapping[str, Any], files: Files) -> None:
@@ -182,4 +186,16 @@ def draw_gaps(statistics: Mapping[str, Any], files: Files) -> None:
         for p, m, e, z in zip(phi, mean, error, statistics["zeros"].mean(axis=1), strict=True)
     ]
     columns = ("phi", "gap", "error", "edge", "zeros", "variance", "variance_low", "variance_high")
-    save_figure(figure, files, columns, rows)
+    _save(figure, files, columns, rows, statistics)
+
+
+def _save(
+    figure: Any,
+    files: Files,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    statistics: Mapping[str, Any],
+) -> None:
+    """Every row of the csv names the data."""
+    named = ([*row, statistics["data"]] for row in rows)
+    save_figure(figure, files, (*columns, "data"), named)
