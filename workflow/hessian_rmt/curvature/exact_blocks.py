@@ -28,6 +28,10 @@ Blocks = dict[tuple[int, int], Tensor]
 
 # Largest intermediate of a micro-batch, in numbers.
 _CHUNK = 2**23
+# Rows of a symmetric sum at a time: of those below its diagonal only their own strip is computed.
+_STRIP = 128
+# Inputs of a layer from which on a product for each unit is worth its overhead.
+_WIDE = 64
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,12 @@ def assemble(
     """K_lm for l <= m, in the reduction's coordinates; but for layer `without`'s own block."""
     layers = range(len(perceptron.weights))
     pairs = [(layer, other) for other in layers for layer in layers[: other + 1]]
-    sums: dict[tuple[int, int], _FirstLayer | _Own | _Cross] = {
-        (layer, other): _FirstLayer() if layer == 0 else _Own() if layer == other else _Cross()
+    sums: dict[tuple[int, int], _FirstOwn | _FirstCross | _Own | _Cross] = {
+        (layer, other): (
+            (_FirstOwn() if layer == 0 else _Own())
+            if layer == other
+            else (_FirstCross() if layer == 0 else _Cross())
+        )
         for layer, other in pairs
         if not layer == other == without
     }
@@ -193,38 +201,86 @@ def _softmax_root(logits: Tensor) -> Tensor:
 # -- sums over examples ---------------------------------------------------------------------------
 
 
-class _FirstLayer:
-    """K_0m: per unit u, X^T [curved (x) a + delta (x) A] over the examples where u has a slope."""
+class _FirstOwn:
+    """K_00: for units u <= v, X^T diag(G_uv) X over the examples where both have a slope.
+
+    Symmetric, so of each only its upper triangle, in strips.
+    """
 
     def __init__(self) -> None:
         self.sum: Tensor | None = None
-        self.own = False
 
     def add(self, d: _Derivatives, layer: int, other: int) -> None:
-        x, a, self.own = d.inputs[0], d.inputs[other], other == 0
-        curved = d.curved(0, other)
-        units, others = curved.shape[1:]
+        G, x = d.curvatures[0], d.inputs[0]
+        units, width = G.shape[1], x.shape[1]
         if self.sum is None:
-            self.sum = x.new_zeros(units, x.shape[1], others, a.shape[1])
-        sensitivity = None if self.own else d.sensitivity(0, other)
+            self.sum = x.new_zeros(units, units, width, width)
         for u in range(units):
-            first = u if self.own else 0  # of a symmetric block the upper half
-            live = d.slopes[0][:, u].nonzero().squeeze(1) if d.slopes else slice(None)
-            weighted = curved[live, u, first:, None] * a[live, None, :]
-            if sensitivity is not None:
-                made = sensitivity[live, None, :, u]
-                weighted[:, :, : made.shape[2]] += d.errors[other][live, :, None] * made
-            target = self.sum[u, :, first:]
-            target += (x[live].T @ weighted.flatten(1)).view(target.shape)
+            live_u = _live(d, 0, u)
+            x_u, G_u = x[live_u], G[live_u, u]
+            for v in range(u, units):
+                live = G_u[:, v].nonzero().squeeze(1)
+                some = x_u if len(live) == len(x_u) else x_u[live]
+                weighted = some * G_u[live, v, None]
+                for start in range(0, width, _STRIP):
+                    strip = self.sum[u, v, start : start + _STRIP, start:]
+                    strip.addmm_(weighted[:, start : start + _STRIP].T, some[:, start:])
 
     def block(self) -> Tensor:
         assert self.sum is not None
-        units = len(self.sum)
-        if self.own:
-            for u in range(units):
-                for v in range(u):
-                    self.sum[u, :, v] = self.sum[v, :, u].T
-        return self.sum.flatten(2).flatten(0, 1)
+        units, _, width, _ = self.sum.shape
+        block = self.sum.new_empty(units, width, units, width)
+        for u in range(units):
+            for v in range(u, units):
+                upper = self.sum[u, v].triu()
+                block[u, :, v] = upper + upper.triu(1).T
+                block[v, :, u] = block[u, :, v]
+        return block.view(units * width, units * width)
+
+
+class _FirstCross:
+    """K_0m, m > 0: per unit u, X^T [curved (x) a + delta (x) A] where u has a slope.
+
+    Where a is wide it pays to leave out, unit u' by unit u', the examples where u' has none.
+    """
+
+    def __init__(self) -> None:
+        self.sum: Tensor | None = None
+
+    def add(self, d: _Derivatives, layer: int, other: int) -> None:
+        x, a, errors = d.inputs[0], d.inputs[other], d.errors[other]
+        curved, sensitivity = d.curved(0, other), d.sensitivity(0, other)
+        units, others = curved.shape[1:]
+        if self.sum is None:
+            self.sum = x.new_zeros(units, others, x.shape[1], a.shape[1])
+        for u in range(units):
+            live_u = _live(d, 0, u)
+            x_u, a_u, made = x[live_u], a[live_u], sensitivity[live_u, :, u]
+            if a.shape[1] < _WIDE or other == len(d.slopes):
+                weighted = curved[live_u, u, :, None] * a_u[:, None, :]
+                weighted[:, :, : made.shape[1]] += errors[live_u, :, None] * made[:, None, :]
+                target = self.sum[u].permute(1, 0, 2)
+                target += (x_u.T @ weighted.flatten(1)).view(target.shape)
+                continue
+            curved_u, errors_u = curved[live_u, u], errors[live_u]
+            slopes_u = d.slopes[other][live_u]
+            for v in range(others):
+                live = slopes_u[:, v].nonzero().squeeze(1)
+                weighted = curved_u[live, v, None] * a_u[live]
+                weighted[:, : made.shape[1]] += errors_u[live, v, None] * made[live]
+                self.sum[u, v].addmm_(x_u[live].T, weighted)
+
+    def block(self) -> Tensor:
+        assert self.sum is not None
+        units, others, width, width_other = self.sum.shape
+        return self.sum.permute(0, 2, 1, 3).reshape(units * width, others * width_other)
+
+
+def _live(d: _Derivatives, layer: int, unit: int) -> Tensor | slice:
+    """The examples on which a unit has a slope; all where the layer has no activation."""
+    if layer == len(d.slopes):
+        return slice(None)
+    return d.slopes[layer][:, unit].nonzero().squeeze(1)
 
 
 class _Own:
@@ -269,10 +325,17 @@ class _Cross:
         # Between adjacent layers A is diagonal: (b, n_l) instead of (b, n_{m-1}, n_l).
         self.adjacent = other == layer + 1
         made = d.slopes[layer] if self.adjacent else d.sensitivity(layer, other)
-        products = curved.flatten(1).T @ _outer(a, b)
         bilinear = made.flatten(1).T @ _outer(a, d.errors[other])
-        self.curved = products if self.curved is None else self.curved.add_(products)
         self.bilinear = bilinear if self.bilinear is None else self.bilinear.add_(bilinear)
+        outer = _outer(a, b)
+        if self.curved is None:
+            self.curved = outer.new_zeros(curved.shape[1] * curved.shape[2], outer.shape[1])
+        if curved.shape[2] < _WIDE:
+            self.curved.addmm_(curved.flatten(1).T, outer)
+            return
+        for u, target in enumerate(self.curved.split(curved.shape[2])):
+            live = _live(d, layer, u)
+            target.addmm_(curved[live, u].T, outer[live])
 
     def block(self) -> Tensor:
         assert self.curved is not None
