@@ -251,9 +251,10 @@ def plain_spectra(wildcards):
 
 
 def full_spectrum(wildcards):
-    """The spectrum over the whole split, where the run asks for it."""
-    w, wanted = wildcards, config["runs"][wildcards.run]["exact"]["full"]
-    return [f"{exact_folder(w.run, int(w.epoch), w.part)}/full.h5"] if wanted else []
+    """The spectrum over a whole split, where the run asks for it."""
+    w, parts = wildcards, config["runs"][wildcards.run]["exact"]["full"]
+    folder = exact_folder(w.run, int(w.epoch), w.part)
+    return [f"{folder}/full.h5"] if w.part in parts else []
 
 
 def cell_statistics(row, what):
