@@ -132,13 +132,13 @@ def test_rules_whose_jobs_build_networks_declare_the_network_module():
 def test_rules_that_take_a_hessian_say_what_batch_norm_does():
     """`trained_run` leaves the averages of the training in place where `hessian` is not given."""
     common = (ROOT / "workflow/rules/common.smk").read_text()
-    functions = {node.name: node for node in ast.walk(ast.parse(common)) if hasattr(node, "name")}
+    functions = dict(re.findall(r"^def (\w+)\((.*?)(?=^\S|\Z)", common, re.MULTILINE | re.DOTALL))
     rules_of_runs = 0
     for rule, text in WITH_SCRIPT.items():
         (script,) = re.findall(r"scripts/(\w+\.py)", text)
         if "trained_run" in (ROOT / "workflow/scripts" / script).read_text():
             (settings,) = re.findall(r"settings=(\w+)", text)
-            given = '"hessian"' in ast.get_source_segment(common, functions[settings])
+            given = '"hessian"' in functions[settings]
             assert given == (rule != "embeddings"), rule
             rules_of_runs += 1
     assert rules_of_runs >= 5

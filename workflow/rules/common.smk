@@ -179,6 +179,12 @@ def outlier_settings(wildcards):
     return settings | {"curvature": without(settings["curvature"], "job_per")}
 
 
+def outlier_memory_mb(wildcards):
+    """The Lanczos basis, the budget for graphs, and what Python, torch and the data set take."""
+    basis = config["runs"][wildcards.run]["curvature"]["memory_mb"]
+    return run_memory_mb(wildcards) + basis
+
+
 def checkpoint_of_unit(wildcards):
     epoch = wildcards.unit[: len("epoch-000")]
     return f"{RESULTS}/checkpoints/{wildcards.run}/{epoch}.pt"

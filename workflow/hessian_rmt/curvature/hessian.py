@@ -26,6 +26,8 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 # Bytes of graph per example, measured once per network (see `_graph_bytes_per_example`).
 _measured_bytes: WeakKeyDictionary[nn.Module, dict[torch.Size, float]] = WeakKeyDictionary()
 _PROBE_EXAMPLES = 8
+# A product holds, beside the graph, derivatives by what the graph holds: 0.7 to 1 times as much.
+_WITH_PRODUCT = 2
 _BATCHED_EXAMPLES = 1024
 
 
@@ -42,7 +44,8 @@ class HessianOperator:
         weighted by their examples, so any cut gives the same operator to round-off.
     micro_batch: examples per forward pass; by default all of them, or what the memory allows.
     graph: ``"keep"`` the gradient's graph between products, ``"stream"``, or ``"auto"``: keep it if
-        it fits in `memory_mb`.
+        graph and product fit in `memory_mb`; streamed micro-batches fit in any case. What is as
+        large as the parameters comes on top.
 
     ``H @ v`` and `matvec` take and return float64 vectors (NumPy arrays or tensors) of the length P
     of the concatenated parameters; `matmat` takes (P, j). Weight decay is not part of the Hessian.
@@ -87,7 +90,8 @@ class HessianOperator:
         if isinstance(inputs, Tensor):
             if targets is None or len(targets) != len(inputs) or len(inputs) == 0:
                 raise ValueError("inputs and targets must be tensors of one equal, positive length")
-            bytes_per_example = _graph_bytes_per_example(network, loss, inputs, targets)
+            graph_bytes = _graph_bytes_per_example(network, loss, inputs, targets)
+            bytes_per_example = _WITH_PRODUCT * graph_bytes
             restricted = restrict_to_input_span(network, inputs)
             if restricted is not None:
                 network, inputs, self.isometry = restricted
@@ -116,7 +120,7 @@ class HessianOperator:
                 first = next(iter(batches))
                 examples = sum(len(x) for x, _ in batches)
                 needed = examples * _graph_bytes_per_example(network, loss, *first)
-                graph = "keep" if needed <= memory_mb * 2**20 else "stream"
+                graph = "keep" if _WITH_PRODUCT * needed <= memory_mb * 2**20 else "stream"
         self.core = _GraphOperator(network, loss, batches, keep=graph == "keep", watched=watched)
 
     @property
@@ -367,7 +371,7 @@ def _refuse_memory(
     needed = examples * bytes_per_example * (2 if single else 1) / 2**20
     if needed > memory_mb:
         raise UserError(
-            f"a batch of {examples} examples needs a graph of {needed:,.0f} MB, above the "
+            f"a batch of {examples} examples needs {needed:,.0f} MB, above the "
             f"{memory_mb:,.0f} MB of compute.memory_mb, and with hessian.batch_norm batch it "
             "cannot be cut; allow more memory, take smaller batches, or set hessian.batch_norm to "
             "evaluation"
