@@ -45,6 +45,7 @@ lint: env
 
 bench: .venv-peers/installed
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outliers.py
+	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/convolutional.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py

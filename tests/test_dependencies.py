@@ -129,6 +129,21 @@ def test_rules_whose_jobs_build_networks_declare_the_network_module():
         assert bool(builds) == ("network=network_module" in text), rule
 
 
+def test_rules_that_take_a_hessian_say_what_batch_norm_does():
+    """`trained_run` leaves the averages of the training in place where `hessian` is not given."""
+    common = (ROOT / "workflow/rules/common.smk").read_text()
+    functions = dict(re.findall(r"^def (\w+)\((.*?)(?=^\S|\Z)", common, re.MULTILINE | re.DOTALL))
+    rules_of_runs = 0
+    for rule, text in WITH_SCRIPT.items():
+        (script,) = re.findall(r"scripts/(\w+\.py)", text)
+        if "trained_run" in (ROOT / "workflow/scripts" / script).read_text():
+            (settings,) = re.findall(r"settings=(\w+)", text)
+            given = '"hessian"' in functions[settings]
+            assert given == (rule != "embeddings"), rule
+            rules_of_runs += 1
+    assert rules_of_runs >= 5
+
+
 # The direction of imports -------------------------------------------------------------------------
 
 
@@ -159,7 +174,7 @@ MAY_IMPORT = {
     "data": BASE | {"data", "vision"},
     "networks": BASE | {"networks", "vision"},
     "training": BASE | {"networks", "data"},
-    "trained": BASE | {"data", "training"},
+    "trained": BASE | {"networks", "data", "training"},
     "curvature": BASE | {"networks", "data", "curvature"},
     "errors": set(),
     "seeds": set(),

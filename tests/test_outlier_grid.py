@@ -17,7 +17,7 @@ from hessian_rmt.rmt.outlier_table import merge_outlier_tables
 BATCH_SIZES, SEEDS, EPOCHS = [2, 6, 40], 3, [0, 5]
 SETTINGS = {
     "seed": 2022,
-    "curvature": {"outliers": 3, "tolerance": 1e-6},
+    "curvature": {"outliers": 3, "tolerance": 1e-6, "memory_mb": 10},
     "compute": {"memory_mb": 500.0},
 }
 

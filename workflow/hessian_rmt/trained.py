@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hessian_rmt.data.loading import Dataset, load_dataset
-from hessian_rmt.jobs import threads_granted
+from hessian_rmt.jobs import Log, threads_granted
+from hessian_rmt.networks.batch_norm import set_batch_norm
+from hessian_rmt.networks.precision import without_tf32
 from hessian_rmt.provenance import Stopwatch, provenance
 from hessian_rmt.training import (
     load_checkpoint,
@@ -58,24 +60,35 @@ class TrainedRun:
 
 
 def trained_run(
-    run: str, settings: Mapping[str, Any], data_folder: str | Path, checkpoint: str, granted: int
+    run: str,
+    settings: Mapping[str, Any],
+    data_folder: str | Path,
+    checkpoint: str,
+    granted: int,
+    log: Log | None = None,
 ) -> TrainedRun:
     """Load a run, let torch compute with the threads of its settings, and verify its loss.
 
-    settings: a run's {seed, dataset, network, training, compute}; granted: threads that Snakemake
-    grants. Raises UserError for fewer threads than set, for damaged files, and where the training
-    loss is not the recorded one.
+    settings: a run's {seed, dataset, network, training, compute}, and `hessian` where its Hessian
+    is to be taken: BatchNorm then normalises as that says (`networks.batch_norm`), where otherwise
+    it has the averages that training left. granted: threads that Snakemake grants. Raises UserError
+    for fewer threads than set, for damaged files, and where the training loss is not the recorded
+    one.
     """
     stopwatch = Stopwatch()
     torch.set_num_threads(threads_granted(granted, settings))
     device = resolve_device(settings["compute"]["device"])
     data = load_dataset(settings["dataset"], data_folder)
     saved = load_checkpoint(checkpoint)
-    network = network_at(run, settings, data, saved)
+    network = network_at(run, settings, data, saved).to(device)
+    training_loss = verify_loss(network, settings, data, saved)
+    if "hessian" in settings:
+        with without_tf32():
+            set_batch_norm(network, settings["hessian"]["batch_norm"], data.train_inputs, log)
     return TrainedRun(
         epoch=saved.epoch,
-        training_loss=verify_loss(network, settings, data, saved),
-        network=network.to(device),
+        training_loss=training_loss,
+        network=network,
         loss=loss_function(settings["training"]["loss"]),
         data=data,
         device=device,

@@ -25,6 +25,8 @@ from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.networks import build_network
+from hessian_rmt.networks.batch_norm import batch_norms
+from hessian_rmt.networks.precision import without_tf32
 from hessian_rmt.seeds import derive_seed
 from hessian_rmt.storage import sha256_of_file, write_bytes
 
@@ -143,7 +145,7 @@ def train_segment(
             group["lr"] = learning_rate(training, epoch)
         network.train()
         order = torch.randperm(len(inputs)).to(device)
-        batches = order.split(training["batch_size"])
+        batches = _steps(order, training["batch_size"], network)
         for batch in log.progress(batches, label=f"{run} epoch {epoch}"):
             x = inputs[batch]
             if training["augmentation"] == "flip_crop":
@@ -164,6 +166,19 @@ def train_segment(
         state.unlink(missing_ok=True)
         _digest_path(state).unlink(missing_ok=True)
     return checkpoint
+
+
+def _steps(order: Tensor, batch_size: int, network: nn.Module) -> list[Tensor]:
+    """An epoch's batches; with BatchNorm, which one example gives no variance, a last one joins."""
+    batches = list(order.split(batch_size))
+    if batch_norms(network) and len(batches[-1]) == 1:
+        if len(batches) == 1 or batch_size == 1:
+            raise UserError(
+                "training.batch_size leaves batches of one example, but the network has BatchNorm, "
+                "which normalises with the statistics of a batch; take two or more"
+            )
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def _newest(start: Checkpoint, state: Path | None, last_epoch: int, log: Log) -> Checkpoint:
@@ -282,6 +297,7 @@ def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
 
 
 @torch.no_grad()
+@without_tf32()
 def _evaluate(
     network: nn.Module, settings: Mapping[str, Any], data: Dataset, *, epoch: int
 ) -> list[float]:

@@ -174,10 +174,15 @@ def last_checkpoint(wildcards):
 
 def outlier_settings(wildcards):
     """What the numbers depend on; where the grid is cut into jobs is not part of it."""
-    settings = run_settings(
-        config, wildcards.run, "dataset", "network", "training", "curvature", "compute"
-    )
+    parts = ("dataset", "network", "training", "hessian", "curvature", "compute")
+    settings = run_settings(config, wildcards.run, *parts)
     return settings | {"curvature": without(settings["curvature"], "job_per")}
+
+
+def outlier_memory_mb(wildcards):
+    """The Lanczos basis, the budget for graphs, and what Python, torch and the data set take."""
+    basis = config["runs"][wildcards.run]["curvature"]["memory_mb"]
+    return run_memory_mb(wildcards) + basis
 
 
 def checkpoint_of_unit(wildcards):
@@ -210,9 +215,8 @@ def units_of_run(wildcards):
 
 
 def exact_settings(wildcards):
-    settings = run_settings(
-        config, wildcards.run, "dataset", "network", "training", "compute", "exact"
-    )
+    parts = ("dataset", "network", "training", "hessian", "compute", "exact")
+    settings = run_settings(config, wildcards.run, *parts)
     return settings | {"exact": {"batch_size": settings["exact"]["batch_size"]}}
 
 
@@ -275,9 +279,8 @@ def rigidity_file(row):
 
 def extreme_settings(wildcards):
     """What the numbers depend on beside the address, which names the batch."""
-    settings = run_settings(
-        config, wildcards.run, "dataset", "network", "training", "compute", "extreme"
-    )
+    parts = ("dataset", "network", "training", "hessian", "compute", "extreme")
+    settings = run_settings(config, wildcards.run, *parts)
     return settings | {
         "extreme": without(without(settings["extreme"], "batch_size"), "seeds")
     }
@@ -319,7 +322,8 @@ def noise_settings(wildcards):
     run = wildcards.run
     noise = without(noise_of(run), "memory_mb")
     outliers = config["runs"][run]["curvature"]["outliers"]
-    settings = run_settings(config, run, "dataset", "network", "training", "compute")
+    parts = ("dataset", "network", "training", "hessian", "compute")
+    settings = run_settings(config, run, *parts)
     return settings | {"noise": noise | {"outliers": outliers}}
 
 
@@ -381,6 +385,10 @@ FIG2 = (
     config["figures"].get("universality", {}).get("fig2", {"rows": [], "outliers": []})
 )
 FIG2_RUNS = [row["run"] for row in FIG2["rows"]]
+FIG1 = (
+    config["figures"].get("universality", {}).get("fig1", {"rows": [], "outliers": []})
+)
+FIG1_RUNS = [row["run"] for row in FIG1["rows"]]
 FIG3_RUNS = config["figures"].get("universality", {}).get("fig3", {"runs": []})["runs"]
 
 

@@ -1,6 +1,24 @@
 """Figures: each writes pdf, png and the plotted numbers as csv, and reads no checkpoint."""
 
 
+rule universality_fig1:
+    input:
+        tables=outlier_tables(FIG1_RUNS),
+        fits=outlier_fits_of(FIG1_RUNS),
+        library=library("universality_outliers.py"),
+    output:
+        **figure_files("universality", "fig1"),
+    log:
+        "results/{scale}/logs/figures/universality/fig1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(FIG1["rows"]),
+        outliers=FIG1["outliers"],
+    script:
+        "../scripts/universality_outliers.py"
+
+
 rule universality_fig2:
     input:
         tables=outlier_tables(FIG2_RUNS),

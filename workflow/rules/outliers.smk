@@ -17,7 +17,7 @@ rule outliers:
         "../../envs/torch.yaml"
     threads: run_threads
     resources:
-        mem_mb=run_memory_mb,
+        mem_mb=outlier_memory_mb,
     params:
         settings=outlier_settings,
         data_folder=data_folder,

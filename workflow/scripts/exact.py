@@ -14,6 +14,7 @@ with job(snakemake.log[0]) as log:
         params.data_folder,
         snakemake.input.checkpoint,
         snakemake.threads,
+        log,
     )
     table = exact_spectra(
         wildcards.spectra,

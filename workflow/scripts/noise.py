@@ -14,6 +14,7 @@ with job(snakemake.log[0]) as log:
         snakemake.params.data_folder,
         snakemake.input.checkpoint,
         snakemake.threads,
+        log,
     )
     table = measure_noise(
         name,

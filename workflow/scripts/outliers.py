@@ -17,6 +17,7 @@ with job(snakemake.log[0]) as log:
         snakemake.params.data_folder,
         snakemake.input.checkpoint,
         snakemake.threads,
+        log,
     )
     dtype = getattr(torch, curvature["precision"])
     inputs, targets = run.examples("train")

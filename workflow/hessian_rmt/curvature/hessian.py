@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from hessian_rmt.curvature.input_span import InputSpan, restrict_to_input_span
+from hessian_rmt.errors import UserError
+from hessian_rmt.networks.batch_norm import BatchNorm, batch_norms
+from hessian_rmt.networks.precision import without_tf32
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -23,6 +26,8 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 # Bytes of graph per example, measured once per network (see `_graph_bytes_per_example`).
 _measured_bytes: WeakKeyDictionary[nn.Module, dict[torch.Size, float]] = WeakKeyDictionary()
 _PROBE_EXAMPLES = 8
+# A product holds, beside the graph, derivatives by what the graph holds: 0.7 to 1 times as much.
+_WITH_PRODUCT = 2
 _BATCHED_EXAMPLES = 1024
 
 
@@ -30,14 +35,17 @@ class HessianOperator:
     """The Hessian of a network's mean loss over a set of examples, as a linear operator.
 
     network: in evaluation mode where it has dropout or BatchNorm; its parameters' dtype and device
-        are those of the products.
+        are those of the products. BatchNorm layers without statistics of their own normalise with
+        those of the batch (`networks.batch_norm`): one graph then holds all examples, or there is
+        no Hessian.
     loss: ``loss(outputs, targets)``, the *mean* over the examples it is given.
     inputs, targets: tensors whose first axis counts examples; or `inputs` a re-iterable (a list, a
         data loader) of ``(inputs, targets)`` pairs with ``targets=None``. Pairs of unequal size are
         weighted by their examples, so any cut gives the same operator to round-off.
     micro_batch: examples per forward pass; by default all of them, or what the memory allows.
     graph: ``"keep"`` the gradient's graph between products, ``"stream"``, or ``"auto"``: keep it if
-        it fits in `memory_mb`.
+        graph and product fit in `memory_mb`; streamed micro-batches fit in any case. What is as
+        large as the parameters comes on top.
 
     ``H @ v`` and `matvec` take and return float64 vectors (NumPy arrays or tensors) of the length P
     of the concatenated parameters; `matmat` takes (P, j). Weight decay is not part of the Hessian.
@@ -70,6 +78,7 @@ class HessianOperator:
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch is at least 1, not {micro_batch}")
         _refuse_training_mode(network)
+        uncut = _mixes_examples(network)
         if not all(p.requires_grad for p in network.parameters()):
             raise ValueError("every parameter needs requires_grad: the Hessian is that of them all")
         self._problem = (network, loss, inputs, targets)
@@ -81,11 +90,16 @@ class HessianOperator:
         if isinstance(inputs, Tensor):
             if targets is None or len(targets) != len(inputs) or len(inputs) == 0:
                 raise ValueError("inputs and targets must be tensors of one equal, positive length")
-            bytes_per_example = _graph_bytes_per_example(network, loss, inputs, targets)
+            graph_bytes = _graph_bytes_per_example(network, loss, inputs, targets)
+            bytes_per_example = _WITH_PRODUCT * graph_bytes
             restricted = restrict_to_input_span(network, inputs)
             if restricted is not None:
                 network, inputs, self.isometry = restricted
             fitting = max(1, int(memory_mb * 2**20 / bytes_per_example))
+            if uncut:
+                _refuse_cut(len(inputs), micro_batch)
+                _refuse_memory(network, len(inputs), bytes_per_example, memory_mb)
+                fitting = len(inputs)
             if graph == "auto":
                 graph = "keep" if len(inputs) <= fitting else "stream"
             if graph == "stream":
@@ -99,11 +113,14 @@ class HessianOperator:
                     "inputs must be re-iterable (a list, a data loader), not an iterator"
                 )
             batches = inputs
+            if uncut:
+                sizes = [len(x) for x, _ in batches]
+                _refuse_cut(sum(sizes), min(sizes, default=0))
             if graph == "auto":
                 first = next(iter(batches))
                 examples = sum(len(x) for x, _ in batches)
                 needed = examples * _graph_bytes_per_example(network, loss, *first)
-                graph = "keep" if needed <= memory_mb * 2**20 else "stream"
+                graph = "keep" if _WITH_PRODUCT * needed <= memory_mb * 2**20 else "stream"
         self.core = _GraphOperator(network, loss, batches, keep=graph == "keep", watched=watched)
 
     @property
@@ -127,6 +144,7 @@ class HessianOperator:
 
     def double(self) -> HessianOperator:
         """The Hessian of the same function computed in float64, streamed; the network is copied."""
+        self.core.release()  # the memory allowed is for one graph at a time
         single, loss, inputs, targets = self._problem
         network = copy.deepcopy(single).double()
         _measured_bytes[network] = {k: 2 * v for k, v in _measured_bytes.get(single, {}).items()}
@@ -199,25 +217,35 @@ class _GraphOperator:
         self.examples = sum(sizes)
         if self.examples == 0:
             raise ValueError("no examples to take the mean loss over")
+        self.keep = keep
         self._gradient: Sequence[Tensor] | None = None
         self._value: float | None = None
         if keep:
-            mean_loss = torch.zeros((), dtype=self.dtype, device=self.device)
-            for inputs, targets in batches:
-                mean_loss = mean_loss + self._weighted_loss(inputs, targets)
-            self._value = float(mean_loss.detach())
-            self._gradient = self._graph_of_gradient(mean_loss)
+            self._build()
+
+    @without_tf32()
+    def _build(self) -> None:
+        mean_loss = torch.zeros((), dtype=self.dtype, device=self.device)
+        for inputs, targets in self.batches:
+            mean_loss = mean_loss + self._weighted_loss(inputs, targets)
+        self._value = float(mean_loss.detach())
+        self._gradient = self._graph_of_gradient(mean_loss)
+
+    def release(self) -> None:
+        """Let go of the kept graph; a further product builds it again."""
+        self._gradient = None
 
     @property
     def value(self) -> float:
         if self._value is None:
-            with torch.no_grad():
+            with torch.no_grad(), without_tf32():
                 self._value = float(sum(self._weighted_loss(x, y) for x, y in self.batches))
         return self._value
 
     def matvec(self, v: Tensor) -> Tensor:
         return self.row_products(v[None])[0]
 
+    @without_tf32()
     def row_products(self, rows: Tensor) -> Tensor:
         """H v for each row v of (j, P), in float64."""
         # a kept graph, or a first layer in coordinates of the inputs, belongs to these weights
@@ -235,7 +263,10 @@ class _GraphOperator:
         return total
 
     def _gradients(self) -> Iterator[Sequence[Tensor]]:
-        if self._gradient is not None:
+        if self.keep:
+            if self._gradient is None:
+                self._build()
+            assert self._gradient is not None
             yield self._gradient
             return
         for inputs, targets in self.batches:
@@ -311,14 +342,40 @@ def _in_double(tensor: Tensor) -> Tensor:
 def _refuse_training_mode(network: nn.Module) -> None:
     for name, module in network.named_modules():
         stochastic = isinstance(module, nn.modules.dropout._DropoutNd)
-        normalising = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        batch_dependent = normalising and (module.training or module.running_mean is None)
-        if batch_dependent or (stochastic and module.training):
+        if module.training and (stochastic or isinstance(module, BatchNorm)):
             raise ValueError(
-                f"the module {name!r} ({type(module).__name__}) draws random numbers or mixes the "
-                "examples of a batch, in training mode or for want of statistics, so there is no "
-                "Hessian of a mean over examples; call network.eval()"
+                f"the module {name!r} ({type(module).__name__}) draws random numbers or changes "
+                "its statistics in training mode, so there is no Hessian; call network.eval()"
             )
+
+
+def _mixes_examples(network: nn.Module) -> bool:
+    """Whether one example's loss depends on the others, through the statistics of the batch."""
+    return any(layer.running_mean is None for layer in batch_norms(network))
+
+
+def _refuse_cut(examples: int, micro_batch: int | None) -> None:
+    if micro_batch is not None and micro_batch < examples:
+        raise ValueError(
+            f"micro-batches of {micro_batch} of {examples} examples would change the Hessian: the "
+            "network's BatchNorm layers normalise with the statistics of the batch, so one "
+            "example's share depends on the others; give the whole batch at once"
+        )
+
+
+def _refuse_memory(
+    network: nn.Module, examples: int, bytes_per_example: float, memory_mb: float
+) -> None:
+    # eigenvalues found in single precision are certified in double precision
+    single = next(network.parameters()).dtype == torch.float32
+    needed = examples * bytes_per_example * (2 if single else 1) / 2**20
+    if needed > memory_mb:
+        raise UserError(
+            f"a batch of {examples} examples needs {needed:,.0f} MB, above the "
+            f"{memory_mb:,.0f} MB of compute.memory_mb, and with hessian.batch_norm batch it "
+            "cannot be cut; allow more memory, take smaller batches, or set hessian.batch_norm to "
+            "evaluation"
+        )
 
 
 def _graph_bytes_per_example(

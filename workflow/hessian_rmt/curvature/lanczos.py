@@ -26,6 +26,8 @@ from torch import Tensor
 _EPS = float(np.finfo(np.float64).eps)
 _PATIENCE = 15  # products without halving a residual that is near round-off
 _CHECK_PRODUCTS = 20
+_BASIS = 60  # vectors
+_COLUMNS = 2**16
 
 
 RitzPairs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -94,13 +96,14 @@ def top_eigenpairs(
     # certified residuals include the round-off of single precision: leave some room for it
     converged = solver.run(0.7 * tol if single else tol, max_matvecs, check_multiplicity)
     values, residuals, rows = solver.pairs()
-    matvecs = solver.matvecs
+    matvecs, size = solver.matvecs, solver.size
+    del solver  # and its basis, before that of double precision
     if single:
         values, residuals, rows, more, converged = _in_double_precision(
             operator.double(), rows, k, which, seed, tol, max_matvecs
         )
         matvecs += more
-    if operator.shape[0] > solver.size:
+    if operator.shape[0] > size:
         values, residuals, rows = _with_null_space(
             values, residuals, rows, k, which, operator, seed
         )
@@ -126,6 +129,11 @@ def _in_double_precision(
     return *solver.pairs(), solver.matvecs, converged
 
 
+def basis_megabytes(parameters: int, k: int) -> float:
+    """Memory of the basis in which `top_eigenpairs` finds the k largest or smallest pairs."""
+    return min(parameters, max(_BASIS, 4 * k + 8)) * parameters * 8 / 2**20
+
+
 class _Lanczos:
     """The state of an iteration: basis rows V, C = V^T H V, and what is still to multiply."""
 
@@ -145,11 +153,9 @@ class _Lanczos:
         self.epsilon = torch.finfo(getattr(self.operator, "dtype", torch.float64)).eps
         self.k = min(k, self.size)
         self.wanted_count = min(self.size, self.k * (2 if which == "both" else 1))
-        self.capacity = min(self.size, max(basis_size or 60, 4 * self.wanted_count + 8))
+        self.capacity = min(self.size, max(basis_size or _BASIS, 4 * self.wanted_count + 8))
         self.C = np.zeros((self.capacity, self.capacity))
-        self.V = torch.empty(
-            (min(self.capacity, 32), self.size), dtype=torch.float64, device=self.device
-        )
+        self.V = torch.empty((self.capacity, self.size), dtype=torch.float64, device=self.device)
         # A bound for the norm of what restarts have cut off H V - V C
         self.cut_off = 0.0
         self.filled = 0
@@ -204,7 +210,9 @@ class _Lanczos:
         """Wanted Ritz values, residuals, and Ritz vectors as rows in full coordinates."""
         theta, s, residuals = self._ritz_pairs()
         chosen = self._chosen(len(theta))
-        rows = self._tensor(s[:, chosen].T) @ self.V[self.processed]
+        coefficients = np.zeros((len(chosen), self.filled))
+        coefficients[:, self.processed] = s[:, chosen].T
+        rows = self._tensor(coefficients) @ self.V[: self.filled]
         rows = rows if self.isometry is None else self.isometry.extend(rows)
         return theta[chosen], residuals[chosen], rows
 
@@ -269,11 +277,6 @@ class _Lanczos:
             self._append_orthonormal(remainder / norm, depth_first=False)
 
     def _append_orthonormal(self, vector: Tensor, *, depth_first: bool) -> None:
-        if self.filled == len(self.V):
-            grown = min(self.capacity, 2 * len(self.V))
-            V = torch.empty((grown, self.size), dtype=torch.float64, device=self.device)
-            V[: self.filled] = self.V
-            self.V = V
         self.V[self.filled] = vector
         (self.queue.appendleft if depth_first else self.queue.append)(self.filled)
         self.filled += 1
@@ -400,9 +403,14 @@ class _Lanczos:
         lost = square @ s - s @ (s.T @ square @ s)
         self.cut_off += float(np.linalg.norm(lost, 2))
         new_square, new_coupling = s.T @ square @ s, coupling @ s
-        kept_rows = torch.cat([self._tensor(s.T) @ self.V[p], self.V[pending]])
-        self.filled = q + len(pending)
-        self.V[: self.filled] = kept_rows
+        turn = np.zeros((q + len(pending), self.filled))
+        turn[:q, p] = s.T
+        turn[range(q, len(turn)), pending] = 1.0
+        turn_rows, before = self._tensor(turn), self.filled
+        self.filled = len(turn)
+        for first in range(0, self.size, _COLUMNS):  # in place, since the basis may fill the memory
+            block = self.V[:, first : first + _COLUMNS]
+            block[: self.filled] = turn_rows @ block[:before]
         self.C[:] = 0.0
         self.C[:q, :q], self.C[q : self.filled, :q] = new_square, new_coupling
         self.processed, self.queue = list(range(q)), deque(range(q, self.filled))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hessian_rmt.curvature.hessian import HessianOperator
-from hessian_rmt.curvature.lanczos import top_eigenpairs
+from hessian_rmt.curvature.lanczos import Eigenpairs, basis_megabytes, top_eigenpairs
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.seeds import derive_seed
@@ -36,10 +36,11 @@ def outlier_table(
     solved on its own, so a number depends on its address alone, not on the unit it is computed in.
 
     Returns batch_size (B,), seed (S,), values and residuals (B, S, k), and converged, matvecs,
-    batch_loss (B, S).
+    batch_loss (B, S). Raises UserError where the Lanczos basis takes more than curvature.memory_mb.
     """
     curvature = settings["curvature"]
     k = curvature["outliers"]
+    _refuse_memory(run, sum(p.numel() for p in network.parameters()), k, curvature["memory_mb"])
     shape = (len(unit.batch_sizes), len(unit.seeds))
     table = {
         "batch_size": np.array(unit.batch_sizes),
@@ -54,28 +55,46 @@ def outlier_table(
     for i, j in log.progress(cells, label=f"{run} epoch {epoch} outliers"):
         size, index = unit.batch_sizes[i], unit.seeds[j]
         batch = draw_batch(settings["seed"], run, epoch, size, index, len(inputs)).to(inputs.device)
-        hessian = HessianOperator(
-            network,
-            loss,
-            inputs[batch],
-            targets[batch],
-            memory_mb=settings["compute"]["memory_mb"],
-        )
-        pairs = top_eigenpairs(
-            hessian,
-            k,
-            tol=curvature["tolerance"],
-            seed=derive_seed(settings["seed"], run, "lanczos", epoch, size, index),
+        seed = derive_seed(settings["seed"], run, "lanczos", epoch, size, index)
+        pairs, batch_loss = _outliers(
+            network, loss, inputs[batch], targets[batch], settings, seed=seed
         )
         table["values"][i, j], table["residuals"][i, j] = pairs.values, pairs.residuals
         table["converged"][i, j], table["matvecs"][i, j] = pairs.converged, pairs.matvecs
-        table["batch_loss"][i, j] = hessian.value
+        table["batch_loss"][i, j] = batch_loss
         if j == shape[1] - 1:
             log.line(
                 f"batch size {size}: mean outliers {table['values'][i].mean(axis=0).round(4)}, "
                 f"{int(table['matvecs'][i].sum())} products"
             )
     return table
+
+
+def _outliers(
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    settings: Mapping[str, Any],
+    *,
+    seed: int,
+) -> tuple[Eigenpairs, float]:
+    """A batch's pairs and loss; its graph is gone before the next batch's is built."""
+    hessian = HessianOperator(
+        network, loss, inputs, targets, memory_mb=settings["compute"]["memory_mb"]
+    )
+    curvature = settings["curvature"]
+    pairs = top_eigenpairs(hessian, curvature["outliers"], tol=curvature["tolerance"], seed=seed)
+    return pairs, hessian.value
+
+
+def _refuse_memory(run: str, parameters: int, k: int, memory_mb: float) -> None:
+    needed = basis_megabytes(parameters, k)
+    if needed > memory_mb:
+        raise UserError(
+            f"the Lanczos basis of {parameters:,} parameters takes {needed:,.0f} MB, above "
+            f"runs.{run}.curvature.memory_mb, which is {memory_mb}; raise it"
+        )
 
 
 def draw_batch(master: int, run: str, epoch: int, size: int, index: int, examples: int) -> Tensor:
