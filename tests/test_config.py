@@ -220,9 +220,9 @@ REFUSED = {
         f"{RUN}.compute.device",
         "is 'gpu'; cuda:N",
     ),
-    "no figures yet": (
-        setting("figures.deep_learning_limit", {"fig1": {}}),
-        "figures.deep_learning_limit.fig1",
+    "no such figure": (
+        setting("figures.deep_learning_limit", {"fig9": {}}),
+        "figures.deep_learning_limit.fig9",
         "is no known key",
     ),
     "empty paper without figures": (
