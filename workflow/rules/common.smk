@@ -317,20 +317,32 @@ def density_settings(wildcards):
     if kind == "draw":
         own |= without(without(density["draws"], "batch_size"), "seeds")
     if kind == "augmented":
-        own["steps"] = augmented_steps(run, int(numbers[0]))
+        own["steps"] = augmented_set(run, int(numbers[0]))["steps"]
     settings = run_settings(config, run, "dataset", "network", "training", "compute")
     return settings | {"density": own}
 
 
-def augmented_steps(run, copies):
+def augmented_set(run, copies):
+    """The settings of a run's augmented set."""
     sets = config["runs"][run]["density"]["augmented"]
-    steps = {entry["copies"]: entry["steps"] for entry in sets}
-    if copies not in steps:
+    found = {entry["copies"]: entry for entry in sets}
+    if copies not in found:
         raise WorkflowError(
             f"runs.{run}.density.augmented has no set of {copies} copies; it has "
-            + (", ".join(map(str, steps)) or "none")
+            + (", ".join(map(str, found)) or "none")
         )
-    return steps[copies]
+    return found[copies]
+
+
+def smaller_sample(wildcards):
+    """The next smaller sample, where an augmented set's Lanczos starts from its vectors."""
+    run, (kind, *numbers) = wildcards.run, wildcards.sample.split("-")
+    if kind != "augmented" or augmented_set(run, int(numbers[0]))["start"] == "random":
+        return []
+    row = {"run": run, "epoch": int(wildcards.epoch)}
+    sets = config["runs"][run]["density"]["augmented"]
+    copies = [entry["copies"] for entry in sets if entry["copies"] < int(numbers[0])]
+    return [density_file(row, f"augmented-{max(copies):03d}" if copies else "full")]
 
 
 def density_memory_mb(wildcards):

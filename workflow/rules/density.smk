@@ -6,6 +6,7 @@ rule density:
         checkpoint=checkpoint_of_epoch,
         data=data_files,
         network=network_module,
+        smaller=smaller_sample,
         library=library("density.py"),
     output:
         table="results/{scale}/density/{run}/epoch-{epoch}/{sample}.h5",

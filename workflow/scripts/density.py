@@ -4,7 +4,7 @@ import torch
 
 from hessian_rmt.curvature.density import density_table
 from hessian_rmt.jobs import job
-from hessian_rmt.storage import write_hdf5
+from hessian_rmt.storage import read_hdf5, write_hdf5
 from hessian_rmt.trained import trained_run
 
 params, wildcards = snakemake.params, snakemake.wildcards
@@ -17,6 +17,7 @@ with job(snakemake.log[0]) as log:
         snakemake.input.checkpoint,
         snakemake.threads,
     )
+    smaller = [read_hdf5(path)["extreme_vectors"] for path in snakemake.input.smaller]
     dtype = getattr(torch, params.settings["density"]["precision"])
     inputs, targets = run.examples("train")
     table = density_table(
@@ -29,6 +30,7 @@ with job(snakemake.log[0]) as log:
         run.epoch,
         wildcards.sample,
         log,
+        start=smaller[0] if smaller else None,
     )
     write_hdf5(
         snakemake.output.table,

@@ -5,8 +5,8 @@ Hessian is H + E with H that of all T. Halves of the batch, of b_1 and b_2 examp
 
     sqrt(b_1 b_2) / b (H_1 - H_2),   which has mean 0 and the covariance of E,
 
-since examples are drawn independently. So its mean square eigenvalue, v^T (.)^2 v for random unit v,
-is an unbiased estimate of tr E^2 / N = (N / b) sigma^2, the N / T sigma_epsilon^2 of
+since examples are drawn independently. So its mean square eigenvalue, v^T (.)^2 v for random unit
+v, is an unbiased estimate of tr E^2 / N = (N / b) sigma^2, the N / T sigma_epsilon^2 of
 `deep_learning_limit` (18), without a product over all T examples.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,15 +60,21 @@ def density_table(
     epoch: int,
     name: str,
     log: Log,
+    *,
+    start: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """The fields of `SpectralQuadrature` over the sample `name`, and those of its noise (a batch's).
+    """The fields of `SpectralQuadrature` over the sample `name`, and those of a batch's noise.
 
     settings: the run's {seed, compute} and density: {steps, probes, micro_batch, memory_mb}, for
     batches with noise_steps and noise_probes too. The random vectors are the same for every sample
     of an epoch, so that samples differ by their examples alone. Batches are those of `draw_batch`.
 
+    start: vectors (j, P), such as another sample's `extreme_vectors`; Lanczos begins with their sum
+    in place of a random vector, so that few steps give extreme eigenvalues, but no density.
+
     Further fields: parameters, examples, copies (0: not augmented), batch_size (0: no batch),
-    sample_loss. Raises UserError where the Lanczos basis does not fit in density.memory_mb.
+    sample_loss, random_start; extreme_vectors in single precision, not of batches. Raises
+    UserError where the Lanczos basis does not fit in density.memory_mb.
     """
     density, sample, master = settings["density"], parse_sample(name), settings["seed"]
     _check_basis(network, density)
@@ -103,21 +110,27 @@ def density_table(
         density["steps"],
         probes=density["probes"],
         seed=derive_seed(master, run, "density", epoch),
+        start=None if start is None else start.sum(axis=0, dtype=np.float64),
+        vectors=not sample.batch_size,
         progress=track("density"),
     )
     low, high = found.nodes.argmin(), found.nodes.argmax()
     log.line(
-        f"{hessian.core.examples} examples, {hessian.shape[0]} parameters, {found.matvecs} products: "
+        f"{hessian.core.examples} examples, {hessian.shape[0]} parameters, "
+        f"{found.matvecs} products: "
         f"smallest Ritz value {found.nodes[low]:.5g} within {found.residuals[low]:.1e}, "
         f"largest {found.nodes[high]:.5g} within {found.residuals[high]:.1e}"
     )
-    table = vars(found) | {
+    table = {key: value for key, value in vars(found).items() if value is not None} | {
         "parameters": hessian.shape[0],
         "examples": hessian.core.examples,
         "copies": sample.copies,
         "batch_size": sample.batch_size,
         "sample_loss": hessian.value,
+        "random_start": start is None,
     }
+    if found.extreme_vectors is not None:
+        table["extreme_vectors"] = found.extreme_vectors.astype(np.float32)
     if sample.batch_size >= 2:
         noise = lanczos_quadrature(
             HalvesDifference(network, loss, inputs, targets, memory_mb),

@@ -1,6 +1,6 @@
 """Gauss quadrature of a spectrum by Lanczos (`deep_learning_limit` 4.2 and appendix C, (11), (25)).
 
-m steps from a unit vector v give H V = V T + b e^T, T tridiagonal with eigenpairs (theta_j, s_j) and
+m steps from a unit vector v give H V = V T + b e^T, T tridiagonal with eigenpairs (theta_j, s_j),
 b orthogonal to the basis V. Then, with Ritz vectors x_j = V s_j,
 
     v^T f(H) v = sum_j w_j f(theta_j),   w_j = s_j[first]^2,   f any polynomial of degree < 2 m,
@@ -36,6 +36,7 @@ class SpectralQuadrature:
         `off_diagonal` is ||b||. The leading k x k part is T of the first k steps.
     round_off: (probes,) Frobenius norm of V^T H V - T, from products that are not quite symmetric.
     matvecs: products used.
+    extreme_vectors: (2, P) Ritz vectors of the smallest and the largest node, or None.
     """
 
     nodes: np.ndarray
@@ -46,6 +47,7 @@ class SpectralQuadrature:
     off_diagonal: np.ndarray
     round_off: np.ndarray
     matvecs: int
+    extreme_vectors: np.ndarray | None
 
 
 def lanczos_quadrature(
@@ -54,13 +56,19 @@ def lanczos_quadrature(
     *,
     probes: int = 1,
     seed: int = 0,
+    start: Any = None,
+    vectors: bool = False,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> SpectralQuadrature:
     """The spectral density of a symmetric operator as a Gauss rule, averaged over random vectors.
 
     operator: anything with `.shape` and `.matvec` on float64 tensors (P,); computed in its dtype.
     steps: products per probe, at most the dimension; 2 `steps` moments of each v^T H^j v are exact.
-    probes: independent standard normal vectors v, normalised; the first are the same for any number.
+    probes: independent standard normal vectors v, normalised; the first are the same for any
+        number.
+    start: a vector (P,) in place of a random one. Weights are then those of its own measure, no
+        spectral density; from approximate eigenvectors, extreme nodes converge in fewer steps.
+    vectors: whether to return the Ritz vectors of the extreme nodes.
     progress: given the range of steps, what is iterated over in its place, such as a progress bar.
 
     A Krylov space that ends early (of a matrix of low rank, whose null space is one node) is
@@ -72,25 +80,34 @@ def lanczos_quadrature(
     """
     if steps < 1 or probes < 1:
         raise ValueError(f"steps and probes are at least 1, not {steps} and {probes}")
+    if start is not None and probes > 1:
+        raise ValueError("one start vector makes one probe")
     size = operator.shape[0]
     steps = min(steps, size)
     rng = np.random.default_rng(seed)
     diagonal, off_diagonal = np.full((2, probes, steps), np.nan)
-    round_off, rules = np.zeros(probes), []
+    round_off, rules, extremes = np.zeros(probes), [], []
     device = getattr(operator, "device", torch.device("cpu"))
     for probe in range(probes):
-        start = torch.from_numpy(rng.standard_normal(size)).to(device)
-        C, remainder = _tridiagonalise(operator, start, steps, progress)
+        v = rng.standard_normal(size) if start is None else np.asarray(start, np.float64)
+        C, remainder, V = _tridiagonalise(operator, torch.from_numpy(v).to(device), steps, progress)
         m = len(C)
         alpha, beta = np.diag(C), np.append(np.diag(C, -1), remainder)
         diagonal[probe, :m], off_diagonal[probe, :m] = alpha, beta
         T = np.diag(alpha) + np.diag(beta[:-1], 1) + np.diag(beta[:-1], -1)
         round_off[probe] = np.linalg.norm(C - T)
         theta, s = eigh_tridiagonal(alpha, beta[:-1]) if m > 1 else (alpha, np.ones((1, 1)))
+        if vectors:
+            ends = torch.from_numpy(s[:, [0, -1]].T.copy()).to(device)
+            extremes.append((ends @ V).cpu().numpy())
         rules.append((theta, s[0] ** 2 / probes, beta[-1] * np.abs(s[-1]) + round_off[probe]))
     nodes, weights, residuals = (np.concatenate(parts) for parts in zip(*rules, strict=True))
     lengths = [len(theta) for theta, _, _ in rules]
     probe_of_node = np.repeat(np.arange(probes), lengths)
+    extreme_vectors = None
+    if vectors:
+        low, high = probe_of_node[nodes.argmin()], probe_of_node[nodes.argmax()]
+        extreme_vectors = np.stack([extremes[low][0], extremes[high][1]])
     return SpectralQuadrature(
         nodes,
         weights,
@@ -100,13 +117,14 @@ def lanczos_quadrature(
         off_diagonal,
         round_off,
         sum(lengths),
+        extreme_vectors,
     )
 
 
 def _tridiagonalise(
     operator: Any, start: Tensor, steps: int, progress: Callable[[range], Iterable[int]]
-) -> tuple[np.ndarray, float]:
-    """C = V^T H V (m, m), all coefficients as computed, and ||b||; m < steps where it ends early."""
+) -> tuple[np.ndarray, float, Tensor]:
+    """C = V^T H V (m, m) as computed, ||b||, and rows V (m, N); m < steps where it ends early."""
     V = torch.empty((steps, len(start)), dtype=torch.float64, device=start.device)
     C = np.zeros((steps, steps))
     V[0] = start / torch.linalg.vector_norm(start)
@@ -119,11 +137,12 @@ def _tridiagonalise(
         remainder, C[: j + 1, j] = _orthogonalise(image, V[: j + 1])
         beta = float(torch.linalg.vector_norm(remainder))
         if beta <= _INVARIANT * norm or j + 1 == len(start):
-            return C[: j + 1, : j + 1], 0.0 if j + 1 == len(start) else beta
+            beta = 0.0 if j + 1 == len(start) else beta
+            return C[: j + 1, : j + 1], beta, V[: j + 1]
         if j + 1 < steps:
             C[j + 1, j] = beta
             V[j + 1] = remainder / beta
-    return C, beta
+    return C, beta, V
 
 
 def _orthogonalise(vector: Tensor, basis: Tensor) -> tuple[Tensor, np.ndarray]:

@@ -2,9 +2,9 @@
 
 The padding is an eighth of the side, 4 pixels at 32x32 as in the paper, 2 at 16x16.
 
-An augmented set of c T examples is c copies of the T images, each image of each copy with a flip and
-a crop of its own. It is never stored: the random numbers of a copy come whole from the copy's own
-seed, so the set is the same however it is cut into batches, and a larger set begins with a smaller.
+An augmented set of c T examples is c copies of the T images, each image of each copy with a flip
+and a crop of its own. It is never stored: the random numbers of a copy come whole from the copy's
+own seed, so the set is the same however it is cut, and a larger set begins with a smaller.
 """
 
 from __future__ import annotations

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from hessian_rmt.figures.style import BLUE, GREEN, ORANGE, VERMILION, new_figure, save_figure
+from hessian_rmt.figures.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PALETTE,
+    VERMILION,
+    new_figure,
+    save_figure,
+)
 
 Statistics = Mapping[str, Any]
 
@@ -108,7 +116,7 @@ def draw_spiked(statistics: Statistics, files: dict[str, str | Path]) -> None:
             ax.plot(x, printed, "--", color=ORANGE, label=r"printed threshold $\sigma$")
         ax.set_title(f"N / T = {ratio:g}" + (": (17)" if np.isclose(ratio, 1) else ""), loc="left")
         ax.set_xlabel(r"spike $\lambda$ / $(\sqrt{N/T}\,\sigma)$")
-        ax.set_ylim(1.5, 1.35 * values.mean(axis=1).max())  # room for the legend
+        ax.set_ylim(1.5, 6.5)  # room for the legend
         ax.legend(loc="upper left", fontsize=6)
     axes[0, 0].set_ylabel(r"largest eigenvalue $\lambda'$ / $(\sqrt{N/T}\,\sigma)$")
     _draw_thresholds(axes[0, -1], statistics)
@@ -116,34 +124,33 @@ def draw_spiked(statistics: Statistics, files: dict[str, str | Path]) -> None:
 
 
 def _draw_thresholds(ax: Any, statistics: Statistics) -> None:
+    """Fitted over corrected thresholds; the printed ones, far off, in words."""
     ratios, sizes = statistics["ratios"], statistics["sizes"]
-    colors = (BLUE, VERMILION, GREEN, ORANGE)
+    printed = []
     for i, ratio in enumerate(ratios):
-        color, scale = colors[i % len(colors)], np.sqrt(ratio)
-        fit, low, high = (statistics["thresholds"][i] / scale).T
+        fit, low, high = (statistics["thresholds"][i] / np.sqrt(ratio)).T
         ax.errorbar(
-            sizes * 1.06 ** (i - (len(ratios) - 1) / 2),
+            sizes * 1.08 ** (i - (len(ratios) - 1) / 2),
             fit,
             [fit - low, high - fit],
             fmt="o",
             ms=3,
-            color=color,
-            label=f"fitted, N / T = {ratio:g}",
+            lw=0.9,
+            color=PALETTE[i],
+            label=f"N / T = {ratio:g}",
         )
         if not np.isclose(ratio, 1):
-            ax.axhline(1 / scale, ls="--", lw=0.9, color=color)
-    ax.axhline(1, color="k", lw=0.9)
-    ax.plot([], [], "k--", lw=0.9, label="printed")
-    ax.plot([], [], "k", lw=0.9, label="corrected")
+            printed.append(f"{1 / np.sqrt(ratio):.3g}")
+    ax.axhline(1, color="0.4", lw=0.8, zorder=0)
     ax.set_xscale("log")
-    ax.set_yscale("log")
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ax.minorticks_off()
-    top = max(1.0, float((1 / np.sqrt(ratios)).max()))
-    ax.set_ylim(top=6 * top)  # room for the legend
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom - (top - bottom), top)  # room for the legend
+    ax.set_title(f"printed: {' and '.join(printed)}, far off", loc="left")
     ax.set_xlabel("order N")
-    ax.set_ylabel(r"threshold / $(\sqrt{N/T}\,\sigma)$")
-    ax.legend(loc="upper left", fontsize=6)
+    ax.set_ylabel(r"fitted threshold / $(\sqrt{N/T}\,\sigma)$")
+    ax.legend(loc="lower right", fontsize=6)
 
 
 def _spiked_rows(statistics: Statistics) -> Iterator[list[Any]]:

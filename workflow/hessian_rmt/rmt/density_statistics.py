@@ -1,11 +1,11 @@
 """Extreme eigenvalues over drawn batches and augmented sets (`deep_learning_limit` 5, 6, table 1).
 
-A batch of B examples is drawn from the T, so its Hessian is H + E with H that of all T and E of mean
-zero: in (18) the eigenvalues of H stand for the true ones, and the mean square eigenvalue of E is
-N sigma^2 / B, measured (`curvature.density`). By Weyl's inequality an extreme eigenvalue moves by no
-more than ||E||, of whose spectrum both ends are measured too; a GOE matrix would end at twice its
-root mean square. On the mean over draws the largest eigenvalue can only rise and the smallest only
-fall (convexity), whatever the law of E: what counts is by how much.
+A batch of B examples is drawn from the T, so its Hessian is H + E with H that of all T and E of
+mean zero: in (18) the eigenvalues of H stand for the true ones, and the mean square eigenvalue of E
+is N sigma^2 / B, measured (`curvature.density`). By Weyl's inequality an extreme eigenvalue moves
+by no more than ||E||, of whose spectrum both ends are measured too; a GOE matrix would end at twice
+its root mean square. On the mean over draws the largest eigenvalue can only rise and the smallest
+only fall (convexity), whatever the law of E: what counts is by how much.
 
 Each Ritz value is within its residual of an eigenvalue, and no further out than the extreme one.
 """
@@ -212,10 +212,11 @@ def augmented_statistics(
 ) -> dict[str, Any]:
     """The extreme eigenvalues by sample size, T first, with what (18) makes of the largest set's.
 
-    Returns examples, copies, steps, parameters; per end value, residual, of_few_steps (Ritz values
-    after as many steps as the shortest run has), gap, gap_error, printed and corrected: (18) with
-    the variance from `draws` and the last sample's eigenvalue for the true one; lower_edge and
-    upper_edge (`bulk_edges`). All of the length of 1 + len(augmented).
+    Returns examples, copies, steps, random_start, parameters; per end value, residual, of_few_steps
+    (Ritz values after as many steps from a random vector as the shortest run has), gap, gap_error,
+    printed and corrected: (18) with the variance from `draws` and the last sample's eigenvalue for
+    the true one; lower_edge and upper_edge (`bulk_edges`). All of the length of 1 + len(augmented);
+    NaN what needs a random start where there is none.
     """
     tables = [full, *augmented]
     square, _ = noise_variance(draws)
@@ -224,13 +225,17 @@ def augmented_statistics(
     examples = np.array([int(table["examples"]) for table in tables])
     steps = np.array([table["diagonal"].shape[1] for table in tables])
     few = int(steps.min())
-    edges = np.array([bulk_edges(table) for table in tables])
+    random = [bool(table["random_start"]) for table in tables]
+    edges = np.array(
+        [bulk_edges(t) if ok else (np.nan, np.nan) for t, ok in zip(tables, random, strict=True)]
+    )
     statistics: dict[str, Any] = {
         "parameters": parameters,
         "examples": examples,
         "copies": np.array([int(table["copies"]) for table in tables]),
         "steps": steps,
         "few_steps": few,
+        "random_start": np.array(random),
         "deviation": deviation,
         "lower_edge": edges[:, 0],
         "upper_edge": edges[:, 1],
@@ -241,7 +246,12 @@ def augmented_statistics(
         statistics |= {
             f"{name}/value": pairs[:, 0],
             f"{name}/residual": pairs[:, 1],
-            f"{name}/of_few_steps": np.array([truncated_extreme(t, end, few) for t in tables]),
+            f"{name}/of_few_steps": np.array(
+                [
+                    truncated_extreme(t, end, few) if ok else np.nan
+                    for t, ok in zip(tables, random, strict=True)
+                ]
+            ),
             f"{name}/gap": gaps[:, 0],
             f"{name}/gap_error": gaps[:, 1],
         }

@@ -64,7 +64,7 @@ def squared_overlap(spike: ArrayLike, threshold: ArrayLike) -> Array:
 
 
 def spiked_goe(spike: float, scale: float, size: int, rng: np.random.Generator) -> Array:
-    """Largest eigenvalue of spike u u^T + GOE of radius 2 `scale`, and its squared overlap with u."""
+    """Largest eigenvalue of spike u u^T + GOE of radius 2 `scale`; its squared overlap with u."""
     unit = scale / np.sqrt(size)
     diagonal = unit * rng.normal(0, np.sqrt(2), size)
     off_diagonal = unit * np.sqrt(rng.chisquare(np.arange(size - 1, 0, -1)))
