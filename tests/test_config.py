@@ -228,7 +228,7 @@ REFUSED = {
     "empty paper without figures": (
         setting("figures.deep_learning_limit", {}),
         "figures.deep_learning_limit",
-        "must be left out",
+        "must be a mapping with the keys fig1",
     ),
     "epochs of four digits": (setting(f"{RUN}.training.epochs", 1000), "epochs", "from 0 to 999"),
     # the data set
