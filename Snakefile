@@ -14,6 +14,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/outliers.smk"
 include: "workflow/rules/exact.smk"
 include: "workflow/rules/extreme.smk"
+include: "workflow/rules/density.smk"
 include: "workflow/rules/spacings.smk"
 include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/geometry.smk"
@@ -28,6 +29,7 @@ rule all:
     input:
         figures_of("universality"),
         figures_of("applicability"),
+        figures_of("deep_learning_limit"),
         figures_of("geometry"),
 
 
@@ -39,6 +41,11 @@ rule universality:
 rule applicability:
     input:
         figures_of("applicability"),
+
+
+rule deep_learning_limit:
+    input:
+        figures_of("deep_learning_limit"),
 
 
 rule geometry:

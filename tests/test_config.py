@@ -220,15 +220,15 @@ REFUSED = {
         f"{RUN}.compute.device",
         "is 'gpu'; cuda:N",
     ),
-    "no figures yet": (
-        setting("figures.deep_learning_limit", {"fig1": {}}),
-        "figures.deep_learning_limit.fig1",
+    "no such figure": (
+        setting("figures.deep_learning_limit", {"fig9": {}}),
+        "figures.deep_learning_limit.fig9",
         "is no known key",
     ),
     "empty paper without figures": (
         setting("figures.deep_learning_limit", {}),
         "figures.deep_learning_limit",
-        "must be left out",
+        "must be a mapping with the keys fig1",
     ),
     "epochs of four digits": (setting(f"{RUN}.training.epochs", 1000), "epochs", "from 0 to 999"),
     # the data set

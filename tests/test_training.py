@@ -520,7 +520,7 @@ def test_cross_entropy_of_numbers_is_a_sentence(tmp_path):
 
 def test_flip_crop_gives_crops_of_the_padded_image_or_its_mirror():
     torch.manual_seed(0)
-    n, height, width = 150, 6, 7
+    n, height, width = 150, 30, 32  # padded by an eighth of the side, 4
     x = torch.randn(n, 3, height, width)
     black = x.amin()
     y = flip_crop(x, black=black)

@@ -22,7 +22,7 @@ from hessian_rmt.storage import read_hdf5, read_provenance, sha256_of_file
 
 ROOT = Path(__file__).parents[1]
 SMOKE = "workflow/scales/smoke.yaml"
-COLLECTORS = ("all", "universality", "applicability", "geometry")
+COLLECTORS = ("all", "universality", "applicability", "deep_learning_limit", "geometry")
 FIGURES = ("fig2", "fig3", "atlas-mlp_mnist")
 # What the plans below are about: named one by one, so that figures to come do not change them.
 TARGETS = (
@@ -286,6 +286,8 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "exact/mlp_mnist/epoch-001/train/full.h5",
         "exact/mlp_mnist/epoch-001/train/solvers-0000.h5",
         "extreme/mlp_mnist/epoch-001/draw-000064-01.h5",
+        "density/mlp_mnist/epoch-001/full.h5",
+        "density/mlp_mnist/epoch-001/draw-000064-01.h5",
         "embeddings/mlp_mnist/epoch-001.h5",
         "statistics/universality/outliers-mlp_mnist.h5",
         "figures/universality/fig2.pdf",
@@ -303,6 +305,7 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "outliers": epochs + 2,
         "exact": 3,
         "extreme": 1,
+        "density": 2,
         "embeddings": 1,
         "merge_outliers": 1,
         "outlier_fits": 1,

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hessian_rmt.data.augmentation import flipped_crops, padding
 from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -276,19 +277,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
-    """Each image flipped with probability 1/2, padded by 4 black pixels, cropped back at random."""
-    n, _, height, width = inputs.shape
-    pad = 4
-    padded = F.pad(inputs - black, (pad, pad, pad, pad)) + black
-    flip = torch.rand(n, device=inputs.device) < 0.5
-    padded = torch.where(flip[:, None, None, None], padded.flip(3), padded)
-    top = torch.randint(2 * pad + 1, (n, 1), device=inputs.device)
-    left = torch.randint(2 * pad + 1, (n, 1), device=inputs.device)
-    rows = (top + torch.arange(height, device=inputs.device))[:, None, :, None]
-    columns = (left + torch.arange(width, device=inputs.device))[:, None, None, :]
-    example = torch.arange(n, device=inputs.device)[:, None, None, None]
-    channel = torch.arange(inputs.shape[1], device=inputs.device)[None, :, None, None]
-    return padded[example, channel, rows, columns]
+    """Each image flipped with probability 1/2, padded with black, cropped back at random."""
+    n, places, device = len(inputs), 2 * padding(inputs) + 1, inputs.device
+    flip = torch.rand(n, device=device) < 0.5
+    top = torch.randint(places, (n,), device=device)
+    left = torch.randint(places, (n,), device=device)
+    return flipped_crops(inputs, flip, top, left, black=black)
 
 
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:

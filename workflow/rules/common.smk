@@ -123,7 +123,7 @@ def figures_of(paper):
         rows = settings.get("rows", [])
         of_figure = settings.get("runs", []) + [row["run"] for row in rows]
         each_run = [f"{figure}-{run}" for run in of_figure]
-        names += each_run if figure in ("atlas", "figS") else [figure]
+        names += each_run if figure in ("atlas", "figS", "figA") else [figure]
         runs.update(of_figure)
     figures = [
         f"{RESULTS}/figures/{paper}/{name}.{suffix}"
@@ -304,6 +304,87 @@ def extreme_spectra(wildcards):
 
 def extreme_statistics_file(row):
     folder = f"{RESULTS}/statistics/applicability/extreme"
+    return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5"
+
+
+# Spectral densities -------------------------------------------------------------------------------
+
+
+def density_settings(wildcards):
+    """What one sample's numbers depend on; the settings of the other samples are no part of it."""
+    run, (kind, *numbers) = wildcards.run, wildcards.sample.split("-")
+    density = config["runs"][run]["density"]
+    own = {
+        key: density[key]
+        for key in ("steps", "probes", "precision", "micro_batch", "memory_mb")
+    }
+    if kind == "draw":
+        own |= without(without(density["draws"], "batch_size"), "seeds")
+    if kind == "augmented":
+        own["steps"] = augmented_set(run, int(numbers[0]))["steps"]
+    settings = run_settings(config, run, "dataset", "network", "training", "compute")
+    return settings | {"density": own}
+
+
+def augmented_set(run, copies):
+    """The settings of a run's augmented set."""
+    sets = config["runs"][run]["density"]["augmented"]
+    found = {entry["copies"]: entry for entry in sets}
+    if copies not in found:
+        raise WorkflowError(
+            f"runs.{run}.density.augmented has no set of {copies} copies; it has "
+            + (", ".join(map(str, found)) or "none")
+        )
+    return found[copies]
+
+
+def smaller_sample(wildcards):
+    """The next smaller sample, where an augmented set's Lanczos starts from its vectors."""
+    run, (kind, *numbers) = wildcards.run, wildcards.sample.split("-")
+    if kind != "augmented" or augmented_set(run, int(numbers[0]))["start"] == "random":
+        return []
+    row = {"run": run, "epoch": int(wildcards.epoch)}
+    sets = config["runs"][run]["density"]["augmented"]
+    copies = [entry["copies"] for entry in sets if entry["copies"] < int(numbers[0])]
+    return [density_file(row, f"augmented-{max(copies):03d}" if copies else "full")]
+
+
+def density_memory_mb(wildcards):
+    """The basis, the budget for graphs, and what Python, torch and the data set take."""
+    return (
+        run_memory_mb(wildcards) + config["runs"][wildcards.run]["density"]["memory_mb"]
+    )
+
+
+def density_file(row, sample):
+    folder = f"{RESULTS}/density/{row['run']}/epoch-{row['epoch']:03d}"
+    return f"{folder}/{sample}.h5"
+
+
+def density_draws(run, epoch):
+    """The files of a run's drawn batches at an epoch."""
+    draws = config["runs"][run]["density"]["draws"]
+    return [
+        density_file(
+            {"run": run, "epoch": epoch}, f"draw-{draws['batch_size']:06d}-{seed:02d}"
+        )
+        for seed in range(draws["seeds"])
+    ]
+
+
+def draws_of_epoch(wildcards):
+    return density_draws(wildcards.run, int(wildcards.epoch))
+
+
+def augmented_of_epoch(wildcards):
+    """The files of a run's augmented sets at an epoch, in ascending size."""
+    row = {"run": wildcards.run, "epoch": int(wildcards.epoch)}
+    sets = config["runs"][wildcards.run]["density"]["augmented"]
+    return [density_file(row, f"augmented-{entry['copies']:03d}") for entry in sets]
+
+
+def density_statistics_file(row, what):
+    folder = f"{RESULTS}/statistics/deep_learning_limit/{what}"
     return f"{folder}/{row['run']}/epoch-{row['epoch']:03d}.h5"
 
 
@@ -551,3 +632,41 @@ def image_files(wildcards):
 def geometry_setting(figure, key):
     """For a caption: None where the figure is not part of this scale."""
     return GEOMETRY.get(figure, {}).get(key)
+
+
+# Spectral densities: figures ----------------------------------------------------------------------
+
+DEEP_LEARNING_LIMIT = config["figures"].get("deep_learning_limit", {})
+
+
+def limit_rows(figure):
+    return DEEP_LEARNING_LIMIT.get(figure, NO_ROWS)["rows"]
+
+
+def limit_statistics(figure, what):
+    return [density_statistics_file(row, what) for row in limit_rows(figure)]
+
+
+def limit_spectra(figure):
+    return [density_file(row, row["sample"]) for row in limit_rows(figure)]
+
+
+def spiked_settings():
+    """Settings of figure X1 with the seed; without settings it is not part of this scale."""
+    return DEEP_LEARNING_LIMIT.get("figX1", {}) | {"seed": config["seed"]}
+
+
+def first_and_last(run):
+    """A run's first and last checkpoint, as rows."""
+    epochs = config["runs"][run]["checkpoints"]
+    return [
+        {"run": run, "epoch": epoch} for epoch in dict.fromkeys([epochs[0], epochs[-1]])
+    ]
+
+
+def whole_spectra(wildcards):
+    return [density_file(row, "full") for row in first_and_last(wildcards.run)]
+
+
+def whole_spectra_labels(wildcards):
+    return labelled_epochs(first_and_last(wildcards.run))

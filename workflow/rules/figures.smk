@@ -442,3 +442,151 @@ rule geometry_fig6:
         runs=GEOMETRY.get("fig6", {}).get("newton_runs"),
     script:
         "../scripts/geometry_fig6.py"
+
+
+rule deep_learning_limit_fig1:
+    input:
+        statistics=limit_statistics("fig1", "draws"),
+        library=library("deep_learning_limit_boxes.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig1"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig1")),
+        end="smallest",
+    script:
+        "../scripts/deep_learning_limit_boxes.py"
+
+
+rule deep_learning_limit_fig2:
+    input:
+        statistics=limit_statistics("fig2", "draws"),
+        library=library("deep_learning_limit_boxes.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig2"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig2.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig2")),
+        end="largest",
+    script:
+        "../scripts/deep_learning_limit_boxes.py"
+
+
+rule deep_learning_limit_fig3:
+    input:
+        spectra=limit_spectra("fig3"),
+        library=library("deep_learning_limit_stems.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig3"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig3.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig3")),
+    script:
+        "../scripts/deep_learning_limit_stems.py"
+
+
+rule deep_learning_limit_fig4:
+    input:
+        spectra=limit_spectra("fig4"),
+        library=library("deep_learning_limit_stems.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig4"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig4.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig4")),
+    script:
+        "../scripts/deep_learning_limit_stems.py"
+
+
+rule deep_learning_limit_fig5:
+    input:
+        spectra=limit_spectra("fig5"),
+        library=library("deep_learning_limit_stems.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig5"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig5")),
+    script:
+        "../scripts/deep_learning_limit_stems.py"
+
+
+rule deep_learning_limit_fig6:
+    input:
+        spectra=limit_spectra("fig6"),
+        library=library("deep_learning_limit_stems.py"),
+    output:
+        **figure_files("deep_learning_limit", "fig6"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/fig6.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("fig6")),
+    script:
+        "../scripts/deep_learning_limit_stems.py"
+
+
+rule deep_learning_limit_table1:
+    input:
+        statistics=limit_statistics("table1", "augmented"),
+        library=library("deep_learning_limit_table1.py"),
+    output:
+        table=report(
+            "results/{scale}/tables/deep_learning_limit/table1.csv",
+            caption="../report/deep_learning_limit_table1.rst",
+            category="deep_learning_limit",
+        ),
+    log:
+        "results/{scale}/logs/tables/deep_learning_limit/table1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        rows=labelled_rows(limit_rows("table1")),
+    script:
+        "../scripts/deep_learning_limit_table1.py"
+
+
+rule deep_learning_limit_figX1:
+    input:
+        statistics="results/{scale}/ensembles/spiked_goe.h5",
+        library=library("deep_learning_limit_figX1.py"),
+    output:
+        **figure_files("deep_learning_limit", "figX1"),
+    log:
+        "results/{scale}/logs/figures/deep_learning_limit/figX1.log",
+    conda:
+        "../../envs/analysis.yaml"
+    script:
+        "../scripts/deep_learning_limit_figX1.py"
+
+
+rule universality_figA:
+    input:
+        spectra=whole_spectra,
+        library=library("universality_figA.py"),
+    output:
+        **figure_files("universality", "figA-{run}"),
+    log:
+        "results/{scale}/logs/figures/universality/figA-{run}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=whole_spectra_labels,
+    script:
+        "../scripts/universality_figA.py"

@@ -378,6 +378,14 @@ def _refuse_memory(
         )
 
 
+def examples_within(
+    network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, memory_mb: float
+) -> int:
+    """How many examples' graphs fit in `memory_mb`, at least one: the largest micro-batch."""
+    per_example = _graph_bytes_per_example(network, loss, inputs, targets)
+    return max(1, int(memory_mb * 2**20 / per_example))
+
+
 def _graph_bytes_per_example(
     network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor
 ) -> float:
