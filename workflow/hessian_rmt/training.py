@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hessian_rmt.averaging import TailAverage
 from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -48,6 +50,7 @@ class Checkpoint:
     history: a row of `HISTORY_COLUMNS` per epoch, epoch 0 first, evaluated at that epoch's last
     weights.
     settings: the settings that produced it, as JSON.
+    average: the state of the tail average, where the run has one and its tail has begun.
     """
 
     epoch: int
@@ -55,6 +58,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     settings: str
     history: list[list[float]] = field(default_factory=list)
+    average: dict[str, Any] = field(default_factory=dict)
 
 
 def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
@@ -62,10 +66,13 @@ def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
 
     ``linear_decay``: `universality` (B.1) with r = 0.01, t counting finished epochs; the same
     piecewise linear schedule as `applicability` section 4 (0.003 to 0.00003 between epochs 150 and
-    270 of 300).
+    270 of 300). ``step_decay``: divided by 10 after each third of the epochs, as ResNets are
+    trained on ImageNet (He et al., arXiv:1512.03385: after 30 and 60 of 90).
     """
     if settings["schedule"] == "constant":
         return settings["learning_rate"]
+    if settings["schedule"] == "step_decay":
+        return settings["learning_rate"] / 10 ** (3 * (epoch - 1) // settings["epochs"])
     ratio, fraction = 0.01, (epoch - 1) / settings["epochs"]
     decay = 1 - (1 - ratio) * (fraction - 0.5) / 0.4
     return settings["learning_rate"] * min(1.0, max(ratio, decay))
@@ -136,9 +143,10 @@ def train_segment(
     loss = loss_function(training["loss"])
     inputs = torch.from_numpy(data.train_inputs).to(device)
     targets = torch.from_numpy(data.train_targets).to(device)
+    average = TailAverage(network, training.get("average_from"), start.average)
     checkpoint = start
     for epoch in range(start.epoch + 1, last_epoch + 1):
-        torch.manual_seed(derive_seed(settings["seed"], run, "epoch", epoch))
+        torch.manual_seed(derive_seed(settings["seed"], _stream(run, training), "epoch", epoch))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(training, epoch)
         network.train()
@@ -154,8 +162,19 @@ def train_segment(
         row = _evaluate(network, settings, data, epoch=epoch)
         history = [*checkpoint.history, row]
         _refuse_divergence(run, history)
+        average.add(
+            epoch,
+            network,
+            partial(inputs.split, training["batch_size"]),
+            partial(_evaluate, settings=settings, data=data, epoch=epoch),
+        )
         checkpoint = Checkpoint(
-            epoch, network.state_dict(), optimiser.state_dict(), start.settings, history
+            epoch,
+            network.state_dict(),
+            optimiser.state_dict(),
+            start.settings,
+            history,
+            average.state(),
         )
         log.line(" ".join(f"{k}={v:g}" for k, v in zip(HISTORY_COLUMNS, row, strict=True)))
         if state is not None and epoch < last_epoch:
@@ -277,8 +296,13 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 
 
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
-    seed = derive_seed(settings["seed"], run, "network")
+    seed = derive_seed(settings["seed"], _stream(run, settings["training"]), "network")
     return build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
+
+
+def _stream(run: str, training: Mapping[str, Any]) -> str:
+    """The name that a run's seeds are derived from."""
+    return training.get("stream", run)
 
 
 @torch.no_grad()
