@@ -28,7 +28,7 @@ from hessian_rmt.config_schema import (
     shown,
     suggestion,
 )
-from hessian_rmt.data.catalogue import KNOWN
+from hessian_rmt.data.catalogue import IMAGENET, IMAGENET_SIZES, KNOWN
 from hessian_rmt.dependencies import module_names, module_spec
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks import BUILDERS
@@ -174,6 +174,8 @@ def _split_size(
     """Examples in a split; of an npz file by its array's header alone."""
     if known := KNOWN.get(dataset["name"]):
         return known.train_examples if split == "train" else known.test_examples
+    if dataset["name"] == IMAGENET:
+        return IMAGENET_SIZES[0 if split == "train" else 1]
     if dataset["name"] == "embeddings":
         return _split_size_of_features(location, dataset, split, runs)
 

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hessian_rmt.averaging import TailAverage
+from hessian_rmt.data.feeding import Inputs
+from hessian_rmt.data.image_folder import ImageFiles
 from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -41,6 +43,7 @@ HISTORY_COLUMNS = (
 # A mean loss this many times the initial one does not come back.
 DIVERGED = 10.0
 _EVALUATION_BATCH = 4096
+_EVALUATION_NUMBERS = 2**24  # of the inputs in such a batch; fewer examples if they are large
 
 
 @dataclass
@@ -141,8 +144,10 @@ def train_segment(
     if start.optimiser:
         optimiser.load_state_dict(start.optimiser)
     loss = loss_function(training["loss"])
-    inputs = torch.from_numpy(data.train_inputs).to(device)
+    cropped = training["augmentation"] == "resized_crop"
+    inputs = Inputs(data.train_inputs, device, resized_crop=cropped)
     targets = torch.from_numpy(data.train_targets).to(device)
+    black = inputs.tensor.amin() if inputs.tensor is not None else torch.zeros(())
     average = TailAverage(network, training.get("average_from"), start.average)
     checkpoint = start
     for epoch in range(start.epoch + 1, last_epoch + 1):
@@ -153,9 +158,9 @@ def train_segment(
         order = torch.randperm(len(inputs)).to(device)
         batches = order.split(training["batch_size"])
         for batch in log.progress(batches, label=f"{run} epoch {epoch}"):
-            x = inputs[batch]
+            x = inputs.batch(batch)
             if training["augmentation"] == "flip_crop":
-                x = flip_crop(x, black=inputs.amin())
+                x = flip_crop(x, black=black)
             optimiser.zero_grad()
             loss(network(x), targets[batch]).backward()
             optimiser.step()
@@ -165,7 +170,7 @@ def train_segment(
         average.add(
             epoch,
             network,
-            partial(inputs.split, training["batch_size"]),
+            partial(inputs.in_order, training["batch_size"]),
             partial(_evaluate, settings=settings, data=data, epoch=epoch),
         )
         checkpoint = Checkpoint(
@@ -211,6 +216,12 @@ def _refuse_targets_and_shapes(training: Mapping[str, Any], data: Dataset) -> No
         raise UserError(
             f"training.augmentation is flip_crop, but one input has the shape "
             f"{data.input_shape}, not that of an image (channels, height, width); use none"
+        )
+    in_files = isinstance(data.train_inputs, ImageFiles)
+    if training["augmentation"] == ("flip_crop" if in_files else "resized_crop"):
+        raise UserError(
+            f"training.augmentation is {training['augmentation']}, but the inputs are {data.kind}; "
+            "resized_crop is for ImageNet, flip_crop for all others, none for both"
         )
     if training["loss"] == "cross_entropy" and data.classes is None:
         raise UserError(
@@ -319,9 +330,10 @@ def _evaluate(
         (data.held_out_inputs, data.held_out_targets),
     ):
         total, correct = 0.0, 0
-        for i in range(0, len(inputs), _EVALUATION_BATCH):
-            x = torch.from_numpy(inputs[i : i + _EVALUATION_BATCH]).to(device)
-            y = torch.from_numpy(targets[i : i + _EVALUATION_BATCH]).to(device)
+        size = min(_EVALUATION_BATCH, max(1, _EVALUATION_NUMBERS // math.prod(inputs.shape[1:])))
+        for i in range(0, len(inputs), size):
+            x = torch.from_numpy(inputs[i : i + size]).to(device)
+            y = torch.from_numpy(targets[i : i + size]).to(device)
             outputs = network(x)
             total += float(loss(outputs, y)) * len(x)
             if not y.is_floating_point():
