@@ -84,7 +84,8 @@ class ImageFiles:
     def _random(self, seed: int) -> Callable[[Any], Any]:
         def crop(image: Any) -> Any:
             rng = np.random.default_rng(seed)
-            box = random_box(*image.size, rng)
+            width, height = image.size
+            box = random_box(width, height, rng)
             image = image.resize((self._size, self._size), resample=2, box=box)
             return image.transpose(0) if rng.random() < 0.5 else image  # 0: left to right
 

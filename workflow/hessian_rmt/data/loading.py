@@ -106,7 +106,8 @@ def _image_files(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
     paths, labels = read_split(folder, "train")
     classes, kept = int(labels.max()) + 1, cut(settings, len(paths))
     if held_out := settings.get("held_out"):
-        others, other_labels = (values[kept : kept + held_out] for values in (paths, labels))
+        end = kept + held_out
+        others, other_labels = paths[kept:end], labels[kept:end]
     else:
         others, other_labels = read_split(folder, "val")
         end = _test_examples(settings, len(others))

@@ -128,7 +128,9 @@ def draw_budgets(statistics: Statistics, label: str, files: Files) -> None:
                 name = LAW_NAMES[law]
                 if law == "exponential":
                     low, high = statistics[f"{folder}/intervals"][2]
-                    name += f", $c$ = {parameters[2]:.3g} [{low:.2g}, {high:.2g}]"
+                    name += f", $c$ = {parameters[2]:.2g} [{low:.2g}, {high:.2g}]"
+                    rival = f"{source}/{quantity}/epoch/power/exponential_p_value"
+                    name += f", p = {statistics[rival]:.2g}"
                 else:
                     name += rf", $\Delta$AICc = {statistics[f'{folder}/difference']:+.1f}"
                     name += f", p = {statistics[f'{folder}/p_value']:.2g}"
@@ -184,13 +186,13 @@ def draw_theorems(
         _draw_correlations(axes[1, 0], replicates, colors[arm], name, data, rows)
         _draw_variances(axes[1, 1], replicates, colors[arm], name, data, rows)
         _draw_bound(axes[1, 2], replicates, colors[arm], name, data, rows)
-    axes[0, 2].set_title(f"8.2: {label}", loc="left", fontsize=5.5)
+    figure.suptitle(f"theorem 8.1: simulated quadratic; 8.2: {label}", fontsize=7)
     axes[0, 2].set_xlabel("epochs apart")
     axes[0, 2].set_ylabel(r"distance $d_{ij}$ of iterates")
     axes[0, 2].set_ylim(bottom=0)
     axes[1, 0].set_xlabel(r"distance $d_{ij}$")
     axes[1, 0].set_ylabel("correlation of gradients")
-    axes[1, 0].set_xscale("log")
+    axes[1, 0].set_xlim(left=0)
     axes[1, 1].set_xlabel("epoch")
     axes[1, 1].set_ylabel(r"$P^{-1}\,$Tr Cov$(g_i)$, over the first")
     axes[1, 2].set_xlabel("iterates $T$ in the mean")
@@ -201,6 +203,8 @@ def draw_theorems(
         ax.set_ylim(0, 1.35)
     axes[1, 2].plot([], [], "o", ms=3, color="0.4", label="measured")
     axes[1, 2].plot([], [], ":", color="0.4", label="independent")
+    for ax in (axes[0, 2], axes[1, 1]):
+        ax.locator_params(axis="x", integer=True)
     for ax in (axes[0, 2], axes[1, 0], axes[1, 1], axes[1, 2]):
         ax.legend(loc="best", fontsize=6)
     save_figure(figure, files, THEOREM_COLUMNS, rows)
@@ -247,6 +251,10 @@ def _draw_rates(ax: Any, quadratic: Statistics, rows: list[list[Any]]) -> None:
     title = f"8.1, n = {steps[-1]}: exponent {slope:.3f} [{below:.3f}, {above:.3f}]"
     ax.set_title(title, loc="left", fontsize=7)
     ax.set(xscale="log", yscale="log", xlabel=r"learning rate $\alpha$")
+    ax.set_xticks(alpha, [f"{rate:g}" for rate in alpha])
+    ax.yaxis.set_minor_formatter("")
+    ax.minorticks_off()
+    ax.set_ylim(bottom=quadratic["average/printed"][:, -1].min() / 10)
     ax.set_ylabel("variance of the average")
     ax.legend(loc="lower right", fontsize=6)
 
@@ -329,4 +337,4 @@ def _draw_bound(
         for series in ("measured", "bound", "independent"):
             points = zip(t, run[series], strict=True)
             rows += [["bound", data, f"{name}, {series}", *point, "", ""] for point in points]
-    ax.set_xticks(t)
+        ax.set_xticks(t)
