@@ -18,6 +18,7 @@ include: "workflow/rules/density.smk"
 include: "workflow/rules/spacings.smk"
 include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/geometry.smk"
+include: "workflow/rules/generalisation.smk"
 include: "workflow/rules/figures.smk"
 
 

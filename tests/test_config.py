@@ -621,6 +621,7 @@ def test_schema_is_valid_closed_and_described() -> None:
     free = [
         schema["$defs"]["run"]["properties"]["network"]["properties"]["arguments"],
         schema["$defs"]["plain"],
+        *schema["$defs"]["family"]["properties"]["arms"]["patternProperties"].values(),
     ]
     for part in subschemas(schema):
         if part.get("type") == "object" and part not in free:
@@ -663,7 +664,7 @@ def test_every_keyword_of_the_schema_is_one_that_is_worded() -> None:
 def test_schema_knows_the_data_sets_and_networks() -> None:
     schema = yaml.safe_load(SCHEMA.read_text())
     names = schema["$defs"]["dataset"]["properties"]["name"]["enum"]
-    assert set(names) == {*KNOWN, "npz", "embeddings", "synthetic"}
+    assert set(names) == {*KNOWN, "imagenet", "npz", "embeddings", "synthetic"}
     assert {f"{name}_arguments" for name in BUILDERS} <= set(schema["$defs"])
 
 

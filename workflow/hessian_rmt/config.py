@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hessian_rmt.config_families import runs_of_families
 from hessian_rmt.config_schema import (
     Location,
     allowed,
@@ -27,7 +28,7 @@ from hessian_rmt.config_schema import (
     shown,
     suggestion,
 )
-from hessian_rmt.data.catalogue import KNOWN
+from hessian_rmt.data.catalogue import IMAGENET, IMAGENET_SIZES, KNOWN
 from hessian_rmt.dependencies import module_names, module_spec
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks import BUILDERS
@@ -50,15 +51,19 @@ _FIGURES_OF_NOISE = (("universality", "figX1"), ("universality", "figX2"))
 def check_config(config: dict[str, Any]) -> dict[str, Any]:
     """A copy of the merged configuration with the schema's defaults filled in.
 
-    The library's own networks get their arguments' defaults too. Raises UserError with one
-    sentence for the first thing found wrong.
+    Members of families are added to its runs. The library's own networks get their arguments'
+    defaults too. Raises UserError with one sentence for the first thing found wrong.
     """
     check_text((), config)
     check_schema((), config, load_schema())
     config = filled(config, load_schema())
+    for name, family in config["families"].items():
+        _check_run(("families", name, "run"), family["run"], config["runs"])
+    config["runs"] |= dict(runs_of_families(config["families"], config["runs"]))
     for name, run in config["runs"].items():
         _check_run(("runs", name), run, config["runs"])
     _check_figures(config["figures"], config["runs"])
+    _check_figures_of_families(config["figures"].get("applicability", {}), config["families"])
     outliers, size = (config["gaussian_process"][key] for key in ("outliers", "size"))
     if outliers > size // 2:
         refuse(
@@ -169,6 +174,8 @@ def _split_size(
     """Examples in a split; of an npz file by its array's header alone."""
     if known := KNOWN.get(dataset["name"]):
         return known.train_examples if split == "train" else known.test_examples
+    if dataset["name"] == IMAGENET:
+        return IMAGENET_SIZES[0 if split == "train" else 1]
     if dataset["name"] == "embeddings":
         return _split_size_of_features(location, dataset, split, runs)
 
@@ -275,6 +282,67 @@ def _check_figures(figures: dict[str, Any], runs: dict[str, Any]) -> None:
                     if "noise" not in runs[row["run"]]:
                         where = (*location, key, index, "run")
                         refuse(where, f"is {row['run']}, but that run has no noise settings")
+
+
+def _check_figures_of_families(figures: dict[str, Any], families: dict[str, Any]) -> None:
+    """The families and arms that figures 7, 8 and X3 of `applicability` name can be shown."""
+    for figure in ("fig7", "fig8", "figX3"):
+        settings, location = figures.get(figure, {}), ("figures", "applicability", figure)
+        family = settings.get("family")
+        if family is None:
+            continue
+        if family not in families:
+            refuse((*location, "family"), choice(family, list(families), "one of the families"))
+        arms = families[family].get("arms", {})
+        named = {key: settings[key] for key in ("reference", "averaged") if key in settings}
+        named |= {f"arms[{i}]": arm for i, arm in enumerate(settings.get("arms", []))}
+        for key, arm in named.items():
+            if arm not in arms:
+                refuse((*location, key), choice(arm, list(arms), f"one of the arms of {family}"))
+    _check_average(figures.get("fig7"), families)
+    if "fig8" in figures:
+        family = figures["fig8"]["family"]
+        budgets = families[family].get("budgets", [])
+        _check_ascending(("families", family, "budgets"), budgets)
+        if len(budgets) < 6:
+            problem = f"has length {len(budgets)}, but fits of three parameters need 6 or more"
+            refuse(("families", family, "budgets"), problem)
+    if "figX3" in figures:
+        _check_theorems(("figures", "applicability", "figX3"), figures["figX3"], families)
+
+
+def _check_average(figure: dict[str, Any] | None, families: dict[str, Any]) -> None:
+    """The averaged arm of figure 7 has an average, and the replicates give an interval."""
+    if figure is None:
+        return
+    family = families[figure["family"]]
+    place: Location = ("families", figure["family"])
+    training = family["run"]["training"] | family["arms"][figure["averaged"]]
+    first, epochs = training.get("average_from"), training["epochs"]
+    location = (*place, "arms", figure["averaged"], "average_from")
+    if first is None:
+        refuse(location, "is missing, but figures.applicability.fig7 shows this arm's tail average")
+    _check_at_most(location, first, epochs, "epochs of the training")
+    reference = family["run"]["training"] | family["arms"][figure["reference"]]
+    if reference["epochs"] != epochs:
+        problem = f"is {reference['epochs']}, but both arms of fig7 must have {epochs} epochs"
+        refuse((*place, "arms", figure["reference"], "epochs"), problem)
+    if family["replicates"] < 2:
+        refuse((*place, "replicates"), "is 1, but differences of fig7 need 2 or more for intervals")
+
+
+def _check_theorems(location: Location, figure: dict[str, Any], families: dict[str, Any]) -> None:
+    family = families[figure["family"]]
+    for key in ("steps", "learning_rates"):
+        _check_ascending((*location, key), figure[key])
+    if figure["examples"] < 8 * figure["block"]:
+        problem = f"is {figure['block']}, but must be at most {figure['examples'] // 8}: 8 blocks"
+        refuse((*location, "block"), f"{problem} or more for an interval")
+    if len(family["run"]["checkpoints"]) < 3:
+        refuse(
+            ("families", figure["family"], "run", "checkpoints"),
+            "has fewer than 3 epochs, but figX3 needs two iterates or more after the first",
+        )
 
 
 def _check_row(location: Location, row: dict[str, Any], runs: dict[str, Any]) -> None:

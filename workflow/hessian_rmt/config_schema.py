@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from hessian_rmt.errors import UserError
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 Location = tuple[str | int, ...]
+_LONGEST_LIST = 320  # characters
 
 
 def refuse(location: Location, problem: str) -> NoReturn:
@@ -46,8 +48,11 @@ def shown(value: object) -> str:
 
 
 def listed(words: Iterable[object]) -> str:
+    """The words with commas; of many, as many as are read in a sentence."""
     texts = [str(word) for word in words]
-    return ", ".join(texts if len(texts) <= 30 else [*texts[:29], "..."])
+    ends = accumulate(len(text) + 2 for text in texts)
+    shown = sum(end <= _LONGEST_LIST for end in ends)
+    return ", ".join(texts if len(texts) <= min(shown, 30) else [*texts[: min(shown, 29)], "..."])
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:

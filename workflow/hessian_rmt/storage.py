@@ -67,6 +67,25 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[
     write_bytes(path, text.getvalue().encode())
 
 
+def read_csv(path: str | Path) -> dict[str, Any]:
+    """A table of numbers with a header line: columns by name, empty fields as nan.
+
+    Raises UserError naming the file when it is missing or holds something else.
+    """
+    try:
+        with open(path, newline="") as file:
+            columns, *rows = csv.reader(file)
+        numbers = [[float(value) if value else np.nan for value in row] for row in rows]
+        values = np.array(numbers).reshape(len(rows), len(columns))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `snakemake {path}` to make it") from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is no table of numbers ({error}); delete it and run `snakemake {path}`"
+        ) from error
+    return dict(zip(columns, values.T, strict=True))
+
+
 def write_hdf5(
     path: str | Path, arrays: Mapping[str, Any], provenance: Mapping[str, str | int | float]
 ) -> None:

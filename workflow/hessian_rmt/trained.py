@@ -47,6 +47,14 @@ class TrainedRun:
         }[part]
         return torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
 
+    def held_out(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first `count` held-out examples on the device; no more than these are read."""
+        inputs, targets = (
+            torch.from_numpy(array[:count]).to(self.device)
+            for array in (self.data.held_out_inputs, self.data.held_out_targets)
+        )
+        return inputs, targets
+
     def provenance(self, *packages: str) -> dict[str, str | int | float]:
         """The record of a result that torch, numpy and `packages` have computed."""
         return provenance(

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hessian_rmt.averaging import TailAverage
 from hessian_rmt.data.augmentation import flipped_crops, padding
+from hessian_rmt.data.feeding import Inputs
+from hessian_rmt.data.image_folder import ImageFiles
 from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -42,6 +46,7 @@ HISTORY_COLUMNS = (
 # A mean loss this many times the initial one does not come back.
 DIVERGED = 10.0
 _EVALUATION_BATCH = 4096
+_EVALUATION_NUMBERS = 2**24  # of the inputs in such a batch; fewer examples if they are large
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Checkpoint:
     history: a row of `HISTORY_COLUMNS` per epoch, epoch 0 first, evaluated at that epoch's last
     weights.
     settings: the settings that produced it, as JSON.
+    average: the state of the tail average, where the run has one and its tail has begun.
     """
 
     epoch: int
@@ -58,6 +64,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     settings: str
     history: list[list[float]] = field(default_factory=list)
+    average: dict[str, Any] = field(default_factory=dict)
 
 
 def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
@@ -65,10 +72,13 @@ def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
 
     ``linear_decay``: `universality` (B.1) with r = 0.01, t counting finished epochs; the same
     piecewise linear schedule as `applicability` section 4 (0.003 to 0.00003 between epochs 150 and
-    270 of 300).
+    270 of 300). ``step_decay``: divided by 10 after each third of the epochs, as ResNets are
+    trained on ImageNet (He et al., arXiv:1512.03385: after 30 and 60 of 90).
     """
     if settings["schedule"] == "constant":
         return settings["learning_rate"]
+    if settings["schedule"] == "step_decay":
+        return settings["learning_rate"] / 10 ** (3 * (epoch - 1) // settings["epochs"])
     ratio, fraction = 0.01, (epoch - 1) / settings["epochs"]
     decay = 1 - (1 - ratio) * (fraction - 0.5) / 0.4
     return settings["learning_rate"] * min(1.0, max(ratio, decay))
@@ -137,28 +147,42 @@ def train_segment(
     if start.optimiser:
         optimiser.load_state_dict(start.optimiser)
     loss = loss_function(training["loss"])
-    inputs = torch.from_numpy(data.train_inputs).to(device)
+    cropped = training["augmentation"] == "resized_crop"
+    inputs = Inputs(data.train_inputs, device, resized_crop=cropped)
     targets = torch.from_numpy(data.train_targets).to(device)
+    black = inputs.tensor.amin() if inputs.tensor is not None else torch.zeros(())
+    average = TailAverage(network, training.get("average_from"), start.average)
     checkpoint = start
     for epoch in range(start.epoch + 1, last_epoch + 1):
-        torch.manual_seed(derive_seed(settings["seed"], run, "epoch", epoch))
+        torch.manual_seed(derive_seed(settings["seed"], _stream(run, training), "epoch", epoch))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(training, epoch)
         network.train()
         order = torch.randperm(len(inputs)).to(device)
         batches = _steps(order, training["batch_size"], network)
         for batch in log.progress(batches, label=f"{run} epoch {epoch}"):
-            x = inputs[batch]
+            x = inputs.batch(batch)
             if training["augmentation"] == "flip_crop":
-                x = flip_crop(x, black=inputs.amin())
+                x = flip_crop(x, black=black)
             optimiser.zero_grad()
             loss(network(x), targets[batch]).backward()
             optimiser.step()
         row = _evaluate(network, settings, data, epoch=epoch)
         history = [*checkpoint.history, row]
         _refuse_divergence(run, history)
+        average.add(
+            epoch,
+            network,
+            partial(inputs.in_order, training["batch_size"]),
+            partial(_evaluate, settings=settings, data=data, epoch=epoch),
+        )
         checkpoint = Checkpoint(
-            epoch, network.state_dict(), optimiser.state_dict(), start.settings, history
+            epoch,
+            network.state_dict(),
+            optimiser.state_dict(),
+            start.settings,
+            history,
+            average.state(),
         )
         log.line(" ".join(f"{k}={v:g}" for k, v in zip(HISTORY_COLUMNS, row, strict=True)))
         if state is not None and epoch < last_epoch:
@@ -208,6 +232,12 @@ def _refuse_targets_and_shapes(training: Mapping[str, Any], data: Dataset) -> No
         raise UserError(
             f"training.augmentation is flip_crop, but one input has the shape "
             f"{data.input_shape}, not that of an image (channels, height, width); use none"
+        )
+    in_files = isinstance(data.train_inputs, ImageFiles)
+    if training["augmentation"] == ("flip_crop" if in_files else "resized_crop"):
+        raise UserError(
+            f"training.augmentation is {training['augmentation']}, but the inputs are {data.kind}; "
+            "resized_crop is for ImageNet, flip_crop for all others, none for both"
         )
     if training["loss"] == "cross_entropy" and data.classes is None:
         raise UserError(
@@ -286,8 +316,13 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 
 
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
-    seed = derive_seed(settings["seed"], run, "network")
+    seed = derive_seed(settings["seed"], _stream(run, settings["training"]), "network")
     return build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
+
+
+def _stream(run: str, training: Mapping[str, Any]) -> str:
+    """The name that a run's seeds are derived from."""
+    return training.get("stream", run)
 
 
 @torch.no_grad()
@@ -305,9 +340,10 @@ def _evaluate(
         (data.held_out_inputs, data.held_out_targets),
     ):
         total, correct = 0.0, 0
-        for i in range(0, len(inputs), _EVALUATION_BATCH):
-            x = torch.from_numpy(inputs[i : i + _EVALUATION_BATCH]).to(device)
-            y = torch.from_numpy(targets[i : i + _EVALUATION_BATCH]).to(device)
+        size = min(_EVALUATION_BATCH, max(1, _EVALUATION_NUMBERS // math.prod(inputs.shape[1:])))
+        for i in range(0, len(inputs), size):
+            x = torch.from_numpy(inputs[i : i + size]).to(device)
+            y = torch.from_numpy(targets[i : i + size]).to(device)
             outputs = network(x)
             total += float(loss(outputs, y)) * len(x)
             if not y.is_floating_point():

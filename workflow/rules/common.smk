@@ -16,6 +16,7 @@ os.environ.update(
 )
 
 from hessian_rmt.config import check_config, run_settings
+from hessian_rmt.config_families import members
 from hessian_rmt.data.catalogue import KNOWN, files_of
 from hessian_rmt.dependencies import library_modules, module_of
 from hessian_rmt.errors import UserError
@@ -322,8 +323,8 @@ def density_settings(wildcards):
         own |= without(without(density["draws"], "batch_size"), "seeds")
     if kind == "augmented":
         own["steps"] = augmented_set(run, int(numbers[0]))["steps"]
-    settings = run_settings(config, run, "dataset", "network", "training", "compute")
-    return settings | {"density": own}
+    parts = ("dataset", "network", "training", "hessian", "compute")
+    return run_settings(config, run, *parts) | {"density": own}
 
 
 def augmented_set(run, copies):
@@ -670,3 +671,55 @@ def whole_spectra(wildcards):
 
 def whole_spectra_labels(wildcards):
     return labelled_epochs(first_and_last(wildcards.run))
+
+
+# Generalisation -----------------------------------------------------------------------------------
+
+
+def of_family(figure, arms=None):
+    """The members of the family that a figure shows, of the named arms only; none without it."""
+    settings = APPLICABILITY.get(figure)
+    if settings is None:
+        return []
+    family = settings["family"]
+    found = members(family, config["families"][family])
+    return [member for member in found if arms is None or member.arm in arms]
+
+
+def training_tables(family_members):
+    return [
+        f"{RESULTS}/checkpoints/{member.run}/training.csv" for member in family_members
+    ]
+
+
+def family_caption(figure):
+    """Network, data set and size of what a figure shows, for captions and files."""
+    found = of_family(figure)
+    return label_of(found[0].run) if found else ""
+
+
+FIG7 = of_family("fig7")
+FIG8 = of_family("fig8")
+FIGX3_SETTINGS = APPLICABILITY.get("figX3", {"arms": []})
+FIGX3 = of_family("figX3", FIGX3_SETTINGS["arms"])
+QUADRATIC = {
+    key: FIGX3_SETTINGS.get(key)
+    for key in ("dimension", "steps", "learning_rates", "samples")
+}
+
+
+def iterate_checkpoints(wildcards):
+    """All checkpoints of a run but its initialisation's, in order."""
+    epochs = config["runs"][wildcards.run]["checkpoints"]
+    folder = f"{RESULTS}/checkpoints/{wildcards.run}"
+    return [f"{folder}/epoch-{epoch:03d}.pt" for epoch in epochs if epoch > 0]
+
+
+def iterate_tables(family_members):
+    return [f"{RESULTS}/iterates/{member.run}.h5" for member in family_members]
+
+
+def learning_rates_of(family_members):
+    """The learning rate at the start of each arm."""
+    runs = {member.arm: config["runs"][member.run] for member in family_members}
+    return {arm: run["training"]["learning_rate"] for arm, run in runs.items()}

@@ -17,3 +17,16 @@ for dataset in KNOWN:
             folder=data_folder_of_output,
         script:
             "../scripts/fetch_data.py"
+
+
+rule index_imagenet:
+    input:
+        library=library("index_images.py"),
+    output:
+        index="data/imagenet/index.csv",
+    log:
+        "results/logs/index-imagenet.log",
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../scripts/index_images.py"

@@ -590,3 +590,53 @@ rule universality_figA:
         labels=whole_spectra_labels,
     script:
         "../scripts/universality_figA.py"
+
+
+rule applicability_fig7:
+    input:
+        statistics="results/{scale}/statistics/applicability/fig7.h5",
+        library=library("applicability_fig7.py"),
+    output:
+        **figure_files("applicability", "fig7"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig7.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        learning_rates=learning_rates_of(FIG7),
+        label=family_caption("fig7"),
+    script:
+        "../scripts/applicability_fig7.py"
+
+
+rule applicability_fig8:
+    input:
+        statistics="results/{scale}/statistics/applicability/fig8.h5",
+        library=library("applicability_fig8.py"),
+    output:
+        **figure_files("applicability", "fig8"),
+    log:
+        "results/{scale}/logs/figures/applicability/fig8.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        label=family_caption("fig8"),
+    script:
+        "../scripts/applicability_fig8.py"
+
+
+rule applicability_figX3:
+    input:
+        statistics="results/{scale}/statistics/applicability/figX3.h5",
+        library=library("applicability_figX3.py"),
+    output:
+        **figure_files("applicability", "figX3"),
+    log:
+        "results/{scale}/logs/figures/applicability/figX3.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        learning_rates=learning_rates_of(FIGX3),
+        label=family_caption("figX3"),
+    script:
+        "../scripts/applicability_figX3.py"

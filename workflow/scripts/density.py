@@ -16,6 +16,7 @@ with job(snakemake.log[0]) as log:
         params.data_folder,
         snakemake.input.checkpoint,
         snakemake.threads,
+        log,
     )
     smaller = [read_hdf5(path)["extreme_vectors"] for path in snakemake.input.smaller]
     dtype = getattr(torch, params.settings["density"]["precision"])

@@ -82,7 +82,10 @@ KNOWN: dict[str, Known] = {
         deviation=(0.2673, 0.2564, 0.2762),
     ),
 }
-NAMES = (*KNOWN, "npz", "embeddings", "synthetic")
+# Read image by image from a local folder: examples to train on, to test on, classes
+IMAGENET = "imagenet"
+IMAGENET_SIZES = (1281167, 50000, 1000)
+NAMES = (*KNOWN, IMAGENET, "npz", "embeddings", "synthetic")
 
 
 def check_name(name: str) -> None:
@@ -94,6 +97,8 @@ def check_name(name: str) -> None:
 def files_of(name: str) -> list[str]:
     """The raw files of a data set, relative to its own folder; none for other than known data."""
     check_name(name)
+    if name == IMAGENET:
+        return ["index.csv"]
     return KNOWN[name].files if name in KNOWN else []
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hessian_rmt.data.catalogue import KNOWN, check_name, cut, read_genuine
+from hessian_rmt.data.catalogue import IMAGENET, KNOWN, check_name, cut, read_genuine
 from hessian_rmt.data.embeddings import read_embeddings
+from hessian_rmt.data.image_folder import CROP, ImageFiles, read_split
 from hessian_rmt.data.npz import Array, Split, read_npz
 from hessian_rmt.errors import UserError
 from hessian_rmt.seeds import derive_seed
@@ -24,13 +25,14 @@ from hessian_rmt.seeds import derive_seed
 class Dataset:
     """Training and held-out examples: float32 inputs (n, channels, height, width), npz (n, ...).
 
+    ImageNet's inputs are `ImageFiles`, which give such arrays where they are indexed.
     Targets are int64 labels 0..classes-1, or float32 with `classes` None for regression.
     `kind` names the data in a caption.
     """
 
-    train_inputs: Array
+    train_inputs: Any
     train_targets: Array
-    held_out_inputs: Array
+    held_out_inputs: Any
     held_out_targets: Array
     classes: int | None
     kind: str
@@ -59,6 +61,8 @@ def load_dataset(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
     """
     name = settings["name"]
     check_name(name)
+    if name == IMAGENET:
+        return _image_files(settings, folder)
     parts = ("train",) if settings.get("held_out") else ("train", "test")
     classes: int | None
     if name == "npz":
@@ -95,6 +99,23 @@ def load_dataset(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
         return values
 
     return Dataset(prepared(train[0]), train[1], prepared(held_out[0]), held_out[1], classes, kind)
+
+
+def _image_files(settings: Mapping[str, Any], folder: str | Path) -> Dataset:
+    size, standardise = settings.get("image_size") or CROP, settings.get("standardise", True)
+    paths, labels = read_split(folder, "train")
+    classes, kept = int(labels.max()) + 1, cut(settings, len(paths))
+    if held_out := settings.get("held_out"):
+        end = kept + held_out
+        others, other_labels = paths[kept:end], labels[kept:end]
+    else:
+        others, other_labels = read_split(folder, "val")
+        end = _test_examples(settings, len(others))
+        others, other_labels = others[:end], other_labels[:end]
+    train, test = (
+        ImageFiles(files, size=size, standardise=standardise) for files in (paths[:kept], others)
+    )
+    return Dataset(train, labels[:kept], test, other_labels, classes, "ImageNet")
 
 
 def resize(images: Array, size: int) -> Array:

@@ -17,6 +17,7 @@ BUILDERS = {
     "preresnet": "hessian_rmt.networks.preresnet:preresnet",
     "vgg": "hessian_rmt.networks.vgg:vgg",
     "wide_resnet": "hessian_rmt.networks.wide_resnet:wide_resnet",
+    "imagenet_resnet": "hessian_rmt.networks.imagenet:imagenet_resnet",
     "resnet34_imagenet": "hessian_rmt.networks.pretrained:resnet34_imagenet",
 }
 

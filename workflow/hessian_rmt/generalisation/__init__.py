@@ -1,0 +1,1 @@
+"""Iterate averages and training budgets (`applicability` section 8): statistics, without torch."""
