@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # Inside the environment, `snakemake` and the scripts' `python` are its own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env figures test test-all lint bench clean
+.PHONY: env figures test test-all test-slurm lint bench clean
 
 env: .venv/installed
 
@@ -29,6 +29,12 @@ test: env lint
 
 test-all: env lint
 	$(BIN)/python -m pytest
+
+# A SLURM on this machine, from Debian's packages: root only, and never where there is a cluster.
+test-slurm: env
+	command -v slurmctld munged slurmd >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	$(BIN)/python -m pytest tests/slurm
 
 lint: env
 	$(BIN)/ruff check workflow tests benchmarks

@@ -44,3 +44,6 @@ rule applicability:
 rule geometry:
     input:
         figures_of("geometry"),
+
+
+include: "workflow/rules/provenance.smk"
