@@ -10,7 +10,7 @@ others multiply-adds carry the number over, a guess of the order of magnitude. d
 the errors; `python -m hessian_rmt.plan` compares with any run's own times.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -58,13 +58,16 @@ class Size:
 def cost_of(rule: str, wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost | None:
     """The cost of a job, or None where its rule was never measured."""
     if rule in _OF_RUNS:
-        run = config["runs"].get(wildcards["run"])
-        return run and _OF_RUNS[rule](run, size_of(run, config["runs"]), wildcards, config)
+        run = config["runs"][wildcards["run"]]
+        return _OF_RUNS[rule](run, size_of(run, config["runs"]), wildcards, config)
     if rule in _OF_FIGURES:
         return _OF_FIGURES[rule](wildcards, config)
-    if rule.startswith(("universality_", "applicability_", "geometry_")) or rule in _BRIEF:
-        return Cost(3.0, 150.0)
-    return None
+    return Cost(3.0, 150.0) if is_brief(rule) else None
+
+
+def is_brief(rule: str) -> bool:
+    """Whether a rule reads small files and writes small ones: figures, tables, mergers."""
+    return (rule.startswith(_FIGURES_AND_TABLES) and rule not in _OF_FIGURES) or rule in _BRIEF
 
 
 def runtime_minutes(
@@ -369,5 +372,36 @@ _OF_FIGURES: dict[str, Callable[[Mapping[str, str], Mapping[str, Any]], Cost]] =
     "geometry_densities": _geometry_laws("fig1"),
     "geometry_indices": _geometry_laws("figX1"),
 }
-# Rules that read small files and write a small one
-_BRIEF = {"merge_outliers", "training_table"}
+_BRIEF = {"merge_outliers", "training_table", "provenance"}
+_FIGURES_AND_TABLES = tuple(
+    f"{paper}_{kind}"
+    for paper in ("universality", "applicability", "geometry", "deep_learning_limit")
+    for kind in ("fig", "table", "atlas")
+)
+
+
+# Disk ---------------------------------------------------------------------------------------------
+
+
+def disk_mb(
+    rule: str, wildcards: Mapping[str, str], config: Mapping[str, Any], outputs: Sequence[str]
+) -> float:
+    """MB that a job's outputs take: what is stored of a run's numbers, else a tenth of one each."""
+    if rule not in _OF_RUNS or wildcards["run"] not in config["runs"]:
+        return 0.1 * len(outputs)
+    run = config["runs"][wildcards["run"]]
+    size = size_of(run, config["runs"])
+    match rule:
+        case "initialise":
+            return 4e-6 * size.parameters
+        case "train":  # momentum beside the weights
+            return 8e-6 * size.parameters
+        case "embeddings":
+            return 4e-6 * _features(run["network"]) * (size.train + size.test)
+        case "exact":
+            numbers = (wildcards["spectra"] + "-").split("-", 1)[1].split("-")[:2]
+            batches = int(numbers[1]) - int(numbers[0]) + 1 if numbers[-1] else 1
+            return 2e-5 * size.parameters * batches
+        case "extreme":
+            return 5e-5 * run["extreme"]["products"]
+    return 0.2 * len(outputs)
