@@ -33,7 +33,7 @@ test-all: env lint
 
 # A SLURM on this machine, from Debian's packages: root only, and never where there is a cluster.
 test-slurm: env
-	command -v slurmctld munged slurmd >/dev/null || { apt-get update -qq && \
+	command -v slurmctld >/dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
 	$(BIN)/python -m pytest tests/slurm
 

@@ -129,6 +129,10 @@ class Cluster:
         fields = (line.split("|", 2) for line in lines.splitlines())
         return {job: (state, comment) for job, state, comment in fields}
 
+    def steps(self) -> list[str]:
+        """The ids of the steps that run."""
+        return self.ask("squeue", "--steps", "--noheader", "--format=%i").split()
+
     def _start(self, name: str, *command: str) -> None:
         with open(self.folder / f"{name}.out", "ab") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)

@@ -173,8 +173,14 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
     before: the job is halted, and so is Snakemake, which otherwise submits others. While the
     controller is away Snakemake goes on, asks and submits in vain.
     """
-    job, comment = running(cluster, process, "outliers", "exact", "extreme", "noise")
-    cluster.ask("scancel", "--signal=STOP", job)
+    while True:
+        job, comment = running(cluster, process, "outliers", "exact", "extreme", "noise")
+        # the step is what is halted: before it there is the batch script alone
+        while cluster.jobs()[job][0] == "RUNNING" and f"{job}.0" not in cluster.steps():
+            time.sleep(0.1)
+        cluster.ask("scancel", "--signal=STOP", job)
+        if cluster.jobs()[job][0] == "STOPPED":  # and had not just ended
+            break
     process.send_signal(signal.SIGSTOP)
     before, since = cluster.jobs(), time.monotonic()
     while time.monotonic() < since + 8:
