@@ -25,8 +25,8 @@ from test_workflow import SMOKE, Checkout, changed, copy_of_checkout
 
 KILLS = 20
 RUN = {
-    "training": {"epochs": 12},
-    "checkpoints": [0, 12],
+    "training": {"epochs": 200},
+    "checkpoints": [0, 200],
     "curvature": {"batch_sizes": [32, 128], "seeds": 2},
 }
 FIG6 = {"newton_steps": 150, "start_steps": 300}
@@ -35,10 +35,10 @@ OVERLAY: dict[str, Any] = {
     "runs": {"mlp_mnist": RUN},
     "figures": {"geometry": {"fig6": FIG6}},
 }
-# A segment of twelve epochs and a search of critical points, which both keep a state to go on from
+# A segment of many epochs and a search of critical points, which both keep a state to go on from
 TARGETS = (
-    "results/faults/outliers/mlp_mnist/epoch-012.h5",
-    "results/faults/exact/mlp_mnist/epoch-012/train/batches-0000-0005.h5",
+    "results/faults/outliers/mlp_mnist/epoch-200.h5",
+    "results/faults/exact/mlp_mnist/epoch-200/train/batches-0000-0005.h5",
     "results/faults/geometry/critical/newton/examples-000016/runs-0000-0039.h5",
 )
 
@@ -125,7 +125,7 @@ def test_kills_at_random_moments_change_nothing(checkout, undisturbed, capsys):
         process, began = start(checkout, *TARGETS), time.time()
         try:
             # the start takes two or three seconds; what matters comes after it
-            process.wait(rng.uniform(0.0, 12.0))
+            process.wait(rng.uniform(0.0, 10.0))
         except subprocess.TimeoutExpired:
             kill_group(process)
             killed += 1
@@ -189,7 +189,7 @@ BIG = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["full disk", "read-only folder"])
-def test_what_cannot_be_written_is_a_sentence(checkout, undisturbed, fault):
+def test_what_cannot_be_written_is_a_sentence(checkout, fault):
     folder = checkout / "results/faults/checkpoints/big"
     target = "results/faults/checkpoints/big/epoch-000.pt"
     overlay = yaml.safe_load((checkout / "faults.yaml").read_text())
@@ -209,12 +209,13 @@ def test_what_cannot_be_written_is_a_sentence(checkout, undisturbed, fault):
             process = start(checkout, target, before=unprivileged())
         code, text = answer(process)
     finally:
-        folder.chmod(0o755)
+        if folder.exists():  # Snakemake removes an empty one
+            folder.chmod(0o755)
         (checkout / "faults.yaml").write_bytes(before)
     assert code == 1
     assert f"error: cannot write {target}" in text
     assert "Traceback" not in text
-    assert not list(folder.iterdir())
+    assert not any(folder.rglob("*"))
 
 
 def flipped(content: bytes) -> bytes:
@@ -232,14 +233,14 @@ def truncated(content: bytes) -> bytes:
     ("name", "target"),
     [
         ("data/mnist/train-images-idx3-ubyte", "checkpoints/mlp_mnist/epoch-000.pt"),
-        ("results/faults/checkpoints/mlp_mnist/epoch-000.pt", "checkpoints/mlp_mnist/epoch-012.pt"),
+        ("results/faults/checkpoints/mlp_mnist/epoch-000.pt", "checkpoints/mlp_mnist/epoch-200.pt"),
         ("results/faults/outliers/mlp_mnist/epoch-000.h5", "outliers/mlp_mnist.h5"),
     ],
 )
 def test_a_damaged_input_is_named(
-    checkout, undisturbed, name: str, target: str, damage: Callable[[bytes], bytes]
+    checkout, name: str, target: str, damage: Callable[[bytes], bytes]
 ):
-    units = [f"results/faults/outliers/mlp_mnist/epoch-{epoch:03d}.h5" for epoch in (0, 12)]
+    units = [f"results/faults/outliers/mlp_mnist/epoch-{epoch:03d}.h5" for epoch in (0, 200)]
     checkout.run(*units, overlays=(SMOKE, "faults.yaml"))
     (checkout / f"results/faults/{target}").unlink(missing_ok=True)
     path = checkout / name
@@ -255,6 +256,6 @@ def test_a_damaged_input_is_named(
 
 RULES_OF = {
     "checkpoints/mlp_mnist/epoch-000.pt": ["initialise"],
-    "checkpoints/mlp_mnist/epoch-012.pt": ["train"],
+    "checkpoints/mlp_mnist/epoch-200.pt": ["train"],
     "outliers/mlp_mnist.h5": ["merge_outliers"],
 }

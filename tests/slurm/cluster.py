@@ -41,7 +41,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
-MinJobAge=300
+MinJobAge=3600
 MessageTimeout=5
 KillWait=2
 GresTypes=gpu
@@ -65,7 +65,7 @@ def why_not() -> str:
 class Cluster:
     """munged, slurmctld and slurmd, started together and ended together by their process ids."""
 
-    def __init__(self, folder: Path, *, cpus: int = 4, memory: int = 12000) -> None:
+    def __init__(self, folder: Path, *, cpus: int = 4, memory: int = 16000) -> None:
         self.folder, self.cpus, self.memory = folder, cpus, memory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
