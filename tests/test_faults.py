@@ -232,9 +232,10 @@ def truncated(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("data/mnist/train-images-idx3-ubyte", "checkpoints/mlp_mnist/epoch-000.pt"),
         ("results/faults/checkpoints/mlp_mnist/epoch-000.pt", "checkpoints/mlp_mnist/epoch-200.pt"),
         ("results/faults/outliers/mlp_mnist/epoch-000.h5", "outliers/mlp_mnist.h5"),
+        # last, as it deletes what the others need
+        ("data/mnist/train-images-idx3-ubyte", "checkpoints/mlp_mnist/epoch-000.pt"),
     ],
 )
 def test_a_damaged_input_is_named(
