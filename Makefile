@@ -1,5 +1,6 @@
 # Set-up, figures and tests in one command each. All are safe to repeat.
-#   make figures [SCALE=smoke|paper]   make test   make test-all   make env   make bench   make clean
+#   make figures [SCALE=smoke|paper]   make plan [SCALE=smoke|paper]   make test   make test-all
+#   make test-slurm   make env   make bench   make clean
 
 PYTHON ?= python3
 SCALE ?= laptop
@@ -10,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 # Inside the environment, `snakemake` and the scripts' `python` are its own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env figures test test-all lint bench clean
+.PHONY: env figures test test-all test-slurm plan lint bench clean
 
 env: .venv/installed
 
@@ -29,6 +30,17 @@ test: env lint
 
 test-all: env lint
 	$(BIN)/python -m pytest
+
+# A SLURM on this machine, from Debian's packages: root only, and never where there is a cluster.
+test-slurm: env
+	command -v slurmctld >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; }
+	$(BIN)/python -m pytest tests/slurm
+
+# Jobs, core-hours, memory and disk of a scale, before it runs.
+plan: env
+	@snakemake --dry-run --forceall $(OVERLAY) 2>&1 | \
+	  $(BIN)/python -m hessian_rmt.plan config.yaml $(filter-out --configfile,$(OVERLAY))
 
 lint: env
 	$(BIN)/ruff check workflow tests benchmarks

@@ -52,3 +52,6 @@ rule deep_learning_limit:
 rule geometry:
     input:
         figures_of("geometry"),
+
+
+include: "workflow/rules/provenance.smk"

@@ -314,3 +314,14 @@ def test_floats_of_a_table_read_back_equal(tmp_path):
 def test_a_table_without_rows_has_its_header(tmp_path):
     write_csv(tmp_path / "a.csv", ["x", "y"], [])
     assert (tmp_path / "a.csv").read_text() == "x,y\n"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    """Temporary files of the path itself, and of no other."""
+    left = tmp_path / ".table.a1b2c3d4.h5"
+    others = [tmp_path / name for name in (".table.a1b2c3d4.csv", ".tables.a1b2c3d4.h5", ".state")]
+    for path in (left, *others):
+        path.write_text("half")
+    write_hdf5(tmp_path / "table.h5", arrays(), PROVENANCE)
+    assert not left.exists()
+    assert all(path.exists() for path in others)

@@ -1,6 +1,7 @@
 """The workflow as a whole, run by Snakemake in a copy of the checkout."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -402,6 +403,108 @@ def test_a_module_reruns_what_imports_it(smoke, module):
     path = smoke / f"workflow/hessian_rmt/{module}"
     with changed(path, path.read_bytes() + b"\n# changed\n"):
         assert smoke.plan(*TARGETS).jobs == MODULES[module]
+
+
+SPACINGS = {"local_statistics", "rigidity"}
+DRAWN_FROM_SPACINGS = {f"applicability_{figure}" for figure in ("fig3", "fig4", "figS", "figX1")}
+DRAWN_FROM_NOISE = {"universality_figX1", "universality_figX2"}
+
+
+def of_run(run: str, **settings: Any) -> dict[str, Any]:
+    return {"runs": {run: settings}}
+
+
+def of_figure(paper: str, figure: str, **settings: Any) -> dict[str, Any]:
+    """An overlay states all figures: those of scale smoke with one changed."""
+    figures = yaml.safe_load((ROOT / SMOKE).read_text())["figures"]
+    figures[paper][figure] |= settings
+    return {"figures": figures}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "rerun"),
+    [
+        (of_run("mlp_mnist", exact={"memory_mb": 5000}), set()),
+        (of_run("mlp_mnist", curvature={"job_per": "epoch"}), set()),
+        (
+            of_run("mlp_mnist", exact={"batch_size": 64}),
+            {"exact", "applicability_fig1", "applicability_tableX1", "universality_tableX1"}
+            | SPACINGS
+            | DRAWN_FROM_SPACINGS - {"applicability_fig3"},
+        ),
+        (
+            of_run("mlp_mnist", extreme={"products": 420}),
+            {"extreme", "extreme_statistics", "applicability_figX2"},
+        ),
+        (
+            of_run("mlp_mnist14", noise={"directions": 6}),
+            {"noise", "noise_statistics", "universality_tableX1"} | DRAWN_FROM_NOISE,
+        ),
+        (
+            of_run("preresnet_fashion", training={"learning_rate": 0.05}),
+            {"initialise", "train", "embeddings", "training_table", "exact", "local_statistics"}
+            | {"applicability_fig3"},
+        ),
+        (
+            {"local_tests": {"replicates": 9}},
+            {"noise_statistics", "extreme_statistics", "gaussian_process"}
+            | {"applicability_fig5", "applicability_fig6", "applicability_figX2"}
+            | SPACINGS
+            | DRAWN_FROM_SPACINGS
+            | DRAWN_FROM_NOISE,
+        ),
+        (
+            {"gaussian_process": {"samples": 5}},
+            {"gaussian_process", "applicability_fig5", "applicability_fig6"},
+        ),
+        (of_figure("universality", "fig4", samples=5), {"ensembles", "universality_fig4"}),
+        (of_figure("universality", "figX3", samples=9), {"concentration", "universality_figX3"}),
+        (of_figure("geometry", "fig1", samples=9), {"geometry_densities", "geometry_fig1"}),
+        (of_figure("geometry", "figX1", samples=9), {"geometry_indices", "geometry_figX1"}),
+        (of_figure("geometry", "fig4", samples=3), {"autoencoder_spectra", "geometry_fig4"}),
+        (of_figure("geometry", "fig6", bootstrap=21), {"critical_fits", "geometry_fig6"}),
+        (
+            of_figure("geometry", "fig6", refined_steps=61),
+            {"critical_points", "critical_fits", "geometry_fig6"},
+        ),
+    ],
+    ids=str,
+)
+def test_a_setting_reruns_its_stage_and_no_other(smoke, overlay, rerun):
+    assert set(smoke.plan(overlays=(SMOKE, overlay)).jobs) == rerun
+
+
+def test_one_arm_of_critical_points_is_searched_anew(smoke):
+    overlay = of_figure("geometry", "fig6", refined_steps=61)
+    assert smoke.plan(overlays=(SMOKE, overlay)).jobs["critical_points"] == 2
+
+
+def test_the_table_of_provenance_has_every_result(smoke):
+    smoke.run("provenance")
+    folder = smoke / "results/smoke"
+    with open(folder / "provenance.csv", newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {str(path.relative_to(folder)) for path in results(smoke, ".h5")}
+    for name, row in rows.items():
+        assert row["sha256"] == sha256_of_file(folder / name)
+        settings = json.loads(row["settings"])
+        text = json.dumps(settings, sort_keys=True).encode()
+        assert row["settings_sha256"] == hashlib.sha256(text).hexdigest()
+        assert row["seed"] == str(settings["seed"]) == "2022"
+        assert row["device"]
+        assert row["threads"] == "1"
+        assert f"numpy={version('numpy')}" in row["versions"].split()
+        assert float(row["wall_seconds"]) >= 0, name
+    unit = rows["outliers/mlp_mnist/epoch-001.h5"]
+    checkpoint = "results/smoke/checkpoints/mlp_mnist/epoch-001.pt"
+    assert unit["inputs"] == f"{checkpoint}={sha256_of_file(smoke / checkpoint)}"
+    assert "Nothing to be done" in smoke.plan("provenance").text
+
+
+def test_no_parameter_holds_a_commit():
+    """A new commit would rerun everything."""
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        assert not re.search(r"rev-parse|commit|subprocess", path.read_text()), path
 
 
 def test_a_module_with_its_old_content_reruns_nothing(smoke):

@@ -36,8 +36,12 @@ def job(log: str | Path) -> Iterator[Log]:
 
     Any other exception goes to the log with its traceback, and on.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w") as file:
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        file = open(log, "w")  # noqa: SIM115
+    except OSError as error:
+        sys.exit(f"error: cannot write {log}: {error.strerror}")
+    with file:
         try:
             yield Log(file)
         except UserError as error:

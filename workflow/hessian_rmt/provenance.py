@@ -1,5 +1,6 @@
 """Where a result comes from: attributes of `/provenance`, outside what counts as the result."""
 
+import hashlib
 import json
 import os
 import platform
@@ -36,9 +37,12 @@ def provenance(
     stopwatch: Stopwatch | None = None,
     packages: Sequence[str] = ("numpy",),
 ) -> dict[str, str | int | float]:
-    """Settings (JSON), SHA-256 of the inputs, versions, device, threads, commit and times."""
+    """Settings and their SHA-256, seed, those of inputs, versions, device, commit, times."""
+    text = json.dumps(settings, sort_keys=True)
     record: dict[str, str | int | float] = {
-        "settings": json.dumps(settings, sort_keys=True),
+        "settings": text,
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "seed": settings["seed"],
         "inputs": json.dumps({str(path): sha256_of_file(path) for path in inputs}, sort_keys=True),
         "versions": json.dumps(
             {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -7,6 +7,7 @@ equal results when everything outside ``/provenance`` is equal.
 """
 
 import csv
+import glob
 import hashlib
 import io
 import os
@@ -27,10 +28,15 @@ _USER_BLOCK = 512
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` (same suffix), renamed to it if the block ends well."""
+    """A temporary path beside `path` (same suffix), renamed to it if the block ends well.
+
+    Temporary files that a killed process left beside it are removed: one job writes a path.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.stem)}.????????{path.suffix}"):
+            left.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
         )

@@ -17,6 +17,7 @@ os.environ.update(
 
 from hessian_rmt.config import check_config, run_settings
 from hessian_rmt.config_families import members
+from hessian_rmt.costs import runtime_minutes
 from hessian_rmt.data.catalogue import KNOWN, files_of
 from hessian_rmt.dependencies import library_modules, module_of
 from hessian_rmt.errors import UserError
@@ -104,9 +105,19 @@ def run_threads(wildcards):
     return config["runs"][wildcards.run]["compute"]["threads"]
 
 
-def run_memory_mb(wildcards):
+def run_memory_mb(wildcards, attempt=1):
     """The budget for graphs, and what Python, torch and the data set take beside it."""
-    return config["runs"][wildcards.run]["compute"]["memory_mb"] + 1500
+    return attempt * (config["runs"][wildcards.run]["compute"]["memory_mb"] + 1500)
+
+
+def minutes(wildcards, attempt, rulename):
+    """The limit of time that a cluster is asked for."""
+    return runtime_minutes(rulename, wildcards, config, attempt)
+
+
+def run_gpus(wildcards):
+    """Asked of a cluster where a run says that it computes on a GPU; auto takes what there is."""
+    return int(config["runs"][wildcards.run]["compute"]["device"].startswith("cuda"))
 
 
 def figure_files(paper, name):
@@ -221,9 +232,9 @@ def exact_settings(wildcards):
     return settings | {"exact": {"batch_size": settings["exact"]["batch_size"]}}
 
 
-def exact_memory_mb(wildcards):
+def exact_memory_mb(wildcards, attempt=1):
     """Declared to Snakemake, and the limit beyond which the exact path refuses."""
-    return config["runs"][wildcards.run]["exact"]["memory_mb"]
+    return attempt * config["runs"][wildcards.run]["exact"]["memory_mb"]
 
 
 def checkpoint_of_epoch(wildcards):
@@ -287,11 +298,10 @@ def extreme_settings(wildcards):
     }
 
 
-def extreme_memory_mb(wildcards):
+def extreme_memory_mb(wildcards, attempt=1):
     """The basis, the budget for graphs, and what Python, torch and the data set take."""
-    return (
-        run_memory_mb(wildcards) + config["runs"][wildcards.run]["extreme"]["memory_mb"]
-    )
+    basis = config["runs"][wildcards.run]["extreme"]["memory_mb"]
+    return run_memory_mb(wildcards, attempt) + attempt * basis
 
 
 def extreme_spectra(wildcards):
@@ -409,9 +419,9 @@ def noise_settings(wildcards):
     return settings | {"noise": noise | {"outliers": outliers}}
 
 
-def noise_memory_mb(wildcards):
+def noise_memory_mb(wildcards, attempt=1):
     """Declared to Snakemake, and the limit beyond which the noise is refused."""
-    return noise_of(wildcards.run)["memory_mb"]
+    return attempt * noise_of(wildcards.run)["memory_mb"]
 
 
 def noise_tables(rows):

@@ -10,6 +10,8 @@ for dataset in KNOWN:
             [update(f"data/{dataset}/{file}") for file in files_of(dataset)],
         log:
             f"results/logs/fetch-{dataset}.log",
+        # nodes of a cluster often reach no server outside
+        localrule: True
         conda:
             "../../envs/torch.yaml"
         params:

@@ -21,6 +21,8 @@ rule density:
     threads: run_threads
     resources:
         mem_mb=density_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=density_settings,
         data_folder=data_folder,

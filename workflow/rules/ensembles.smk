@@ -12,6 +12,8 @@ rule ensembles:
         "results/{scale}/benchmarks/ensembles/{sums}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=ensemble_settings,
     script:
@@ -29,6 +31,8 @@ rule gaussian_process:
         "results/{scale}/benchmarks/ensembles/gaussian_process.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=config["gaussian_process"],
         replicates=config["local_tests"]["replicates"],
@@ -48,6 +52,8 @@ rule concentration:
         "results/{scale}/benchmarks/ensembles/concentration.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=concentration_settings,
     script:

@@ -18,6 +18,8 @@ rule exact:
     threads: run_threads
     resources:
         mem_mb=exact_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=exact_settings,
         data_folder=data_folder,
@@ -42,6 +44,8 @@ rule noise:
     threads: run_threads
     resources:
         mem_mb=noise_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=noise_settings,
         data_folder=data_folder,
@@ -62,6 +66,8 @@ rule noise_statistics:
         "results/{scale}/benchmarks/statistics/universality/noise/{run}/epoch-{epoch}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         replicates=config["local_tests"]["replicates"],
         seed=config["seed"],

@@ -18,6 +18,8 @@ rule extreme:
     threads: run_threads
     resources:
         mem_mb=extreme_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=extreme_settings,
         data_folder=data_folder,
@@ -38,6 +40,8 @@ rule extreme_statistics:
         "results/{scale}/benchmarks/statistics/applicability/extreme/{run}/epoch-{epoch}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         replicates=config["local_tests"]["replicates"],
         seed=config["seed"],

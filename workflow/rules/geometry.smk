@@ -12,6 +12,8 @@ rule geometry_densities:
         "results/{scale}/benchmarks/statistics/geometry/fig1.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=geometry_settings("fig1"),
     script:
@@ -29,6 +31,8 @@ rule geometry_indices:
         "results/{scale}/benchmarks/statistics/geometry/figX1.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=geometry_settings("figX1"),
     script:
@@ -46,6 +50,8 @@ rule critical_points:
         "results/{scale}/benchmarks/geometry/critical/{arm}/examples-{examples}/runs-{first}-{last}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=critical_settings,
         state="results/{scale}/geometry/critical/.state/{arm}-{examples}-{first}-{last}.h5",
@@ -66,6 +72,8 @@ rule critical_fits:
         "results/{scale}/benchmarks/statistics/geometry/fig6.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=GEOMETRY.get("fig6"),
         seed=config["seed"],
@@ -87,6 +95,8 @@ rule autoencoder_spectra:
         figure="fig[2-5]",
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=autoencoder_settings,
         images=image_settings,

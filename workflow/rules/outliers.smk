@@ -18,6 +18,8 @@ rule outliers:
     threads: run_threads
     resources:
         mem_mb=outlier_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=outlier_settings,
         data_folder=data_folder,
@@ -54,6 +56,8 @@ rule outlier_fits:
         "results/{scale}/benchmarks/statistics/universality/outliers-{run}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         seed=config["seed"],
         fits=config["outlier_fits"],

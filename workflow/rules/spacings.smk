@@ -16,6 +16,8 @@ rule local_statistics:
         "results/{scale}/benchmarks/statistics/applicability/local/{run}/epoch-{epoch}/{part}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         replicates=config["local_tests"]["replicates"],
         seed=config["seed"],
@@ -36,6 +38,8 @@ rule rigidity:
         "results/{scale}/benchmarks/statistics/applicability/rigidity/{run}/epoch-{epoch}/{part}.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         replicates=config["local_tests"]["replicates"],
         seed=config["seed"],

@@ -18,6 +18,8 @@ rule initialise:
     threads: run_threads
     resources:
         mem_mb=run_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=training_settings,
         data_folder=data_folder,
@@ -45,6 +47,8 @@ rule train:
     threads: run_threads
     resources:
         mem_mb=run_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=training_settings,
         data_folder=data_folder,
@@ -84,6 +88,8 @@ rule embeddings:
     threads: run_threads
     resources:
         mem_mb=run_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=training_settings,
         data_folder=data_folder,
