@@ -314,9 +314,10 @@ def _pairs(cells: dict[str, Table]) -> Iterator[tuple[str, float, float, str]]:
         run, epoch, part = cell.split("/")
         for arm in ("signal", "full"):
             if f"{arm}/ratios" in table:
-                mean, low, high = (
-                    float(table[f"{arm}/{name}"]) for name in ("mean_bounded_ratio", "low", "high")
-                )
+                mean, low, high = known(
+                    [table[f"{arm}/{name}"] for name in ("mean_bounded_ratio", "low", "high")],
+                    f"the mean ratio of {cell}",
+                ).tolist()
                 found[run, epoch, part, arm] = (mean, (high - low) / 4)
     conditions = {1: "initial and trained", 2: "train and test", 3: "batch and full"}
     for (a, (mean_a, error_a)), (b, (mean_b, error_b)) in combinations(found.items(), 2):

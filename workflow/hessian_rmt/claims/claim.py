@@ -106,6 +106,8 @@ def known(values: ArrayLike, what: str) -> np.ndarray:
 def fisher(p_values: Iterable[float]) -> float:
     """Fisher's combination of independent p-values."""
     p = known(list(p_values), "a p-value")
+    if p.size == 1:  # itself, without round-off: p-values of simulations lie on their levels
+        return float(p[0])
     return float(chi2.sf(-2 * np.sum(np.log(np.maximum(p, 1e-300))), 2 * p.size))
 
 

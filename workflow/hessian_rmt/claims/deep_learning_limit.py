@@ -201,7 +201,9 @@ def noise_variance(table: Table) -> float:
 def separation(table: Table) -> tuple[float, float]:
     """(second smallest - smallest) / |smallest| of one probe, and a bound on its error."""
     first = np.asarray(table["probe"]) == 0
-    nodes, residuals = (np.asarray(table[name], float)[first] for name in ("nodes", "residuals"))
+    nodes, residuals = (
+        known(table[name], "a Ritz value")[first] for name in ("nodes", "residuals")
+    )
     lowest = np.argsort(nodes)[:2]
     (a, b), (error_a, error_b) = nodes[lowest], residuals[lowest]
     return float((b - a) / abs(a)), float((error_a + error_b) / abs(a))

@@ -324,9 +324,8 @@ def batch_size_scaling(evidence: Evidence) -> Finding:
 def delocalisation(evidence: Evidence) -> Finding:
     fails, words = 0, []
     for cell, table in _noise(evidence):
-        controls = dict(
-            zip(table["controls/kind"], table["controls/isotropic/kind_p_value"], strict=True)
-        )
+        of_controls = known(table["controls/isotropic/kind_p_value"], "a control's p-value")
+        controls = dict(zip(table["controls/kind"], of_controls, strict=True))
         if controls["GOE"] <= 0.01 or controls["blocks"] > 0.01:
             raise Untestable(
                 f"the controls of {cell} fail: GOE p = {controls['GOE']:.2g}, blocks p = "
@@ -334,8 +333,8 @@ def delocalisation(evidence: Evidence) -> Finding:
             )
         columns = (
             table["directions/kind"],
-            table["directions/isotropic/kind_distance"],
-            table["directions/isotropic/kind_p_value"],
+            known(table["directions/isotropic/kind_distance"], "a distance"),
+            known(table["directions/isotropic/kind_p_value"], "a p-value"),
             table["directions/profile/kind_p_value"],
         )
         for kind, distance, p, profile in zip(*columns, strict=True):
@@ -404,7 +403,7 @@ def degrades_and_recovers(evidence: Evidence) -> Finding:
     if 25 not in wrn.epoch:
         raise Untestable(f"the outliers of {wrn.run} are not measured at epoch 25")
     middle = int(np.flatnonzero(wrn.epoch == 25)[0])
-    r_squared = wrn["r_squared"]
+    r_squared = known(wrn["r_squared"], "R^2 of the fit")
     holds = (
         r_squared[middle] < min(r_squared[0], r_squared[-1])
         and wrn.grades()[-1] != POOR
@@ -430,7 +429,9 @@ def more_than_five_outliers(evidence: Evidence) -> Finding:
     counts, ended = {}, []
     for cell, table in spectra.items():
         first = np.asarray(table["probe"]) == 0
-        columns = (np.asarray(table[name])[first] for name in ("nodes", "weights", "residuals"))
+        columns = (
+            known(table[name], "a Ritz value")[first] for name in ("nodes", "weights", "residuals")
+        )
         counts[cell], unresolved = count_outliers(*columns)
         if unresolved:
             ended.append(cell)
