@@ -18,6 +18,7 @@ include: "workflow/rules/spacings.smk"
 include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -29,6 +30,8 @@ rule all:
         figures_of("universality"),
         figures_of("applicability"),
         figures_of("geometry"),
+        f"{RESULTS}/claims.csv",
+        f"{RESULTS}/index.html",
 
 
 rule universality:
