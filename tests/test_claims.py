@@ -18,7 +18,6 @@ from hessian_rmt.claims.claim import (
     fisher,
     known,
 )
-from hessian_rmt.claims.deep_learning_limit import predicted_end
 from hessian_rmt.claims.universality import count_outliers
 from hessian_rmt.claims.verdicts import CLAIMS, COLUMNS, judge, verdicts
 from hessian_rmt.rmt.laws import KestenMcKay, Semicircle
@@ -281,60 +280,55 @@ def extreme(mean: float, p_value: float, control: float = 0.05, count: int = 900
     }
 
 
-def densities(
-    largest: tuple[float, ...], smallest: tuple[float, ...], parameters: int = 10**6, **changes: Any
+def augmented(
+    largest: tuple[float, ...],
+    smallest: tuple[float, ...],
+    *,
+    parameters: int = 10**6,
+    gaps: tuple[float, ...] = (0.5, 0.2, 0.1),
+    residual: float = 1e-6,
+    examples: tuple[int, ...] = (1000, 10_000, 100_000),
 ) -> Files:
-    """T, 10 T and 100 T examples: the ends of a spectrum around a bulk that shrinks alike."""
-    files = {}
-    names = ("full", "augmented-010", "augmented-100")
-    gaps = changes.pop("gaps", (0.5, 0.2, 0.1))
-    for sample, high, low, gap in zip(names, largest, smallest, gaps, strict=True):
-        nodes = np.array([low, low + gap * abs(low), 0.0, high])
-        files[f"density/vgg/epoch-300/{sample}"] = {
-            "nodes": nodes,
-            "weights": np.full(4, 0.25),
-            "residuals": np.full(4, changes.get("residual", 1e-6)),
-            "probe": np.zeros(4, int),
-            "parameters": parameters,
-            "examples": 1000,
+    """Ends of a network's spectrum for T, 10 T and 100 T examples."""
+    table: dict[str, Any] = {"parameters": parameters, "examples": np.array(examples)}
+    for end, values in (("largest", largest), ("smallest", smallest)):
+        table |= {
+            f"{end}/value": np.array(values),
+            f"{end}/residual": np.full(len(values), residual),
+            f"{end}/gap": np.array(gaps),
+            f"{end}/gap_error": np.full(len(values), residual),
         }
-    return files
+    return {"statistics/deep_learning_limit/augmented/vgg/epoch-300": table}
 
 
-def spiked(off: float) -> Files:
-    strength = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 4.0])
-    edge = np.array([2.0, 20.0])
-    prediction = edge[:, None] / 2 * np.where(strength > 1, strength + 1 / strength, 2)
+def spiked(off: float, strengths: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)) -> Files:
+    strength, ratios = np.array(strengths), np.array([1.0, 100.0])
+    scale = np.sqrt(ratios)[:, None]
+    prediction = scale * np.where(strength > 1, strength + 1 / strength, 2)
+    values = (prediction + 2 * off * scale)[:, None, :, None] + np.zeros((2, 2, 1, 5))
     table = {
-        "strength": strength,
-        "edge": edge,
-        "mean": prediction + off * edge[:, None],
+        "strengths": strength,
+        "ratios": ratios,
+        "sizes": np.array([500, 2000]),
+        "values": values,
         "corrected": prediction,
         "printed": 1.1 * prediction,
+        "thresholds": np.full((2, 2, 3), 1.0),
     }
-    return {"statistics/deep_learning_limit/figX1": table}
+    return {"ensembles/spiked_goe": table}
 
 
 def draws(factor: float) -> Files:
-    """Batches whose ends lie `factor` times as far out as (18) says; the noise has variance 4."""
-    rng = np.random.default_rng(1)
+    """Batches whose ends lie `factor` times as far out as (18) says."""
     files: Files = {}
     for epoch in ("000", "010", "020"):
-        place = f"density/vgg/epoch-{epoch}"
-        ends = {"high": 10.0, "low": -3.0}
-        predicted = {"high": predicted_end(10.0, 4.0), "low": -predicted_end(3.0, 4.0)}
-        for sample in ("full", *(f"draw-000256-{k:02d}" for k in range(5))):
-            drawn = sample != "full"
-            nodes = [
-                ends[end] + drawn * (factor * (predicted[end] - ends[end]) + 0.01 * rng.normal())
-                for end in ("low", "high")
-            ]
-            files[f"{place}/{sample}"] = {
-                "nodes": np.array([nodes[0], 0.0, nodes[1]]),
-                "residuals": np.zeros(3),
-                "noise/nodes": np.array([-2.0, 2.0]),
-                "noise/weights": np.array([0.5, 0.5]),
-            }
+        table = {}
+        for end, full, predicted in (("largest", 10.0, 10.4), ("smallest", -3.0, -4.3)):
+            mean = full + factor * (predicted - full)
+            of_end = {"full": full, "mean": mean, "low": mean - 0.01, "high": mean + 0.01}
+            of_end["corrected"] = predicted
+            table |= {f"{end}/{key}": value for key, value in of_end.items()}
+        files[f"statistics/deep_learning_limit/draws/vgg/epoch-{epoch}"] = table
     return files
 
 
@@ -455,13 +449,13 @@ AGREE_AND_DISAGREE: dict[str, tuple[Files, Files]] = {
     "A7": (averages(-0.03, -0.01), averages(0.01, 0.03)),
     "A8": (budgets(), budgets(published="power")),
     "A9": (extreme(0.53, 0.4), extreme(0.49, 0.01)),
-    "L1": (densities((24, 16, 15.7), (-6, -1, -0.7)), densities((24, 16, 11), (-6, -1, -0.7))),
-    "L2": (densities((24, 16, 15.7), (-6, -1, -0.7)), densities((24, 16, 15.7), (-6, -1, -1))),
+    "L1": (augmented((24, 16, 15.7), (-6, -1, -0.7)), augmented((24, 16, 11), (-6, -1, -0.7))),
+    "L2": (augmented((24, 16, 15.7), (-6, -1, -0.7)), augmented((24, 16, 15.7), (-6, -1, -1))),
     "L3": (spiked(0.001), spiked(0.1)),
     "L4": (draws(1.2), draws(5.0)),
     "L5": (
-        densities((24, 16, 15.7), (-6, -1, -0.7)),
-        densities((24, 16, 15.7), (-6, -1, -0.7), gaps=(0.2, 0.5, 0.1)),
+        augmented((24, 16, 15.7), (-6, -1, -0.7)),
+        augmented((24, 16, 15.7), (-6, -1, -0.7), gaps=(0.2, 0.5, 0.1)),
     ),
     "G1": (law_of_sums(0.5), law_of_sums(1e-4)),
     "G2": (indices(), indices(off=0.01)),
@@ -486,9 +480,9 @@ DISAGREE = [
     ("A8", budgets(published="scatter")),
     ("A8", budgets(measured="power")),
     ("A9", extreme(0.39, 0.3)),
-    ("L1", densities((16, 16, 16), (-6, -1, -0.7))),
-    ("L1", densities((16, 24, 24), (-6, -1, -0.7))),
-    ("L2", densities((24, 16, 15.7), (-1, -6, -0.7))),
+    ("L1", augmented((16, 16, 16), (-6, -1, -0.7))),
+    ("L1", augmented((16, 24, 24), (-6, -1, -0.7))),
+    ("L2", augmented((24, 16, 15.7), (-1, -6, -0.7))),
     ("L4", draws(-0.5)),
     ("L4", draws(0.1)),
     ("G2", indices(p_value=1e-5)),
@@ -511,10 +505,12 @@ OPEN = [
     ("A8", budgets(count=5)),
     ("A9", extreme(0.53, 0.4, control=0.4)),
     ("A9", extreme(0.53, 0.4, count=50)),
-    ("L1", densities((24, 16, 15.7), (-6, -1, -0.7), residual=5.0)),
-    ("L1", densities((24, 16, 15.7), (-6, -1, -0.7), parameters=10_000)),
-    ("L2", densities((24, 16, 15.7), (-6, -1, -0.7), residual=0.4)),
-    ("L5", densities((24, 16, 15.7), (-6, -1, -0.7), residual=0.4)),
+    ("L1", augmented((24, 16, 15.7), (-6, -1, -0.7), residual=5.0)),
+    ("L1", augmented((24, 16, 15.7), (-6, -1, -0.7), parameters=10_000)),
+    ("L2", augmented((24, 16, 15.7), (-6, -1, -0.7), residual=0.4)),
+    ("L1", augmented((24, 16, 15.7), (-6, -1, -0.7), examples=(1000, 10_000, 50_000))),
+    ("L3", spiked(0.001, strengths=(1.5, 2.0, 3.0))),
+    ("L5", augmented((24, 16, 15.7), (-6, -1, -0.7), residual=0.4)),
     ("G1", law_of_sums(0.5, wrong=0.5)),
     ("G1", law_of_sums(0.5, commuting=0.5)),
     ("G2", indices(wrong=0.5)),
@@ -679,17 +675,6 @@ def test_outliers_are_counted(spikes):
     first = table["probe"] == 0
     arguments = (table[name][first] for name in ("nodes", "weights", "residuals"))
     assert count_outliers(*arguments) == (spikes, False)
-
-
-@pytest.mark.parametrize("spike", [0.3, 0.9, 1.5, 3.0])
-def test_a_spike_of_a_goe_matrix_is_where_the_rule_expects_it(spike):
-    """(18) with the corrected threshold, on a sampled matrix of noise variance 1."""
-    n, rng = 1200, np.random.default_rng(5)
-    noise = rng.standard_normal((n, n))
-    noise = (noise + noise.T) / np.sqrt(2 * n)
-    noise[0, 0] += spike
-    largest = np.linalg.eigvalsh(noise)[-1]
-    assert largest == pytest.approx(predicted_end(spike, 1.0), abs=6 * n ** (-1 / 2))
 
 
 def test_the_distance_to_a_density_is_that_to_its_law():

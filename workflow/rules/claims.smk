@@ -15,6 +15,7 @@ rule claims:
         "../../envs/analysis.yaml"
     params:
         runs=claim_runs,
+        figures=claim_figures,
     script:
         "../scripts/claims.py"
 

@@ -624,33 +624,13 @@ def evidence_of_applicability():
 
 
 def evidence_of_deep_learning_limit():
-    """Spectra over whole, augmented and drawn samples; which of a run's is in its settings."""
     paper, files = "deep_learning_limit", []
-    for figures, kinds in (
-        (("fig1", "fig2"), ("full", "draws")),
-        (("fig3", "fig4", "fig5", "fig6"), ("own",)),
-        (("table1",), ("full", "augmented")),
-    ):
-        for row in rows_of(paper, *figures):
-            density = config["runs"][row["run"]]["density"]
-            draws = density["draws"]
-            samples = {
-                "full": ["full"],
-                "own": [row.get("sample")],
-                "augmented": [
-                    f"augmented-{entry['copies']:03d}" for entry in density["augmented"]
-                ],
-                "draws": [
-                    f"draw-{draws['batch_size']:06d}-{seed:02d}"
-                    for seed in range(draws["seeds"])
-                ],
-            }
-            folder = f"{RESULTS}/density/{row['run']}/epoch-{row['epoch']:03d}"
-            files += [
-                f"{folder}/{sample}.h5" for kind in kinds for sample in samples[kind]
-            ]
-    if asked_for(paper, "figX1"):
-        files.append(f"{RESULTS}/statistics/deep_learning_limit/figX1.h5")
+    for figures, what in ((("fig1", "fig2"), "draws"), (("table1",), "augmented")):
+        files += [
+            f"{RESULTS}/statistics/{paper}/{what}/{row['run']}/epoch-{row['epoch']:03d}.h5"
+            for row in rows_of(paper, *figures)
+        ]
+    files += [f"{RESULTS}/ensembles/spiked_goe.h5"] if asked_for(paper, "figX1") else []
     return files
 
 
@@ -682,6 +662,10 @@ def claim_runs(wildcards):
         }
         for name in sorted(names)
     }
+
+
+def claim_figures(wildcards):
+    return list(config["figures"][wildcards.paper])
 
 
 def shown_figures():

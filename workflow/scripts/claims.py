@@ -24,7 +24,7 @@ with job(snakemake.log[0]) as log:
         str(Path(path).relative_to(root).with_suffix("")): table(path)
         for path in snakemake.input.evidence
     }
-    rows = verdicts(paper, scale, files, snakemake.params.runs)
+    rows = verdicts(paper, scale, files, snakemake.params.runs, snakemake.params.figures)
     for row in rows:
         log.line(f"{row['id']}: {row['verdict']}")
     text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"

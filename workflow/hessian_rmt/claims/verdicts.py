@@ -1,6 +1,6 @@
 """All claims of a paper judged on the files there are: from arrays to rows of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hessian_rmt.claims import applicability, deep_learning_limit, geometry, universality
@@ -36,9 +36,17 @@ def judge(claim: Claim, files: Mapping[str, Table], runs: Mapping[str, Any]) -> 
 
 
 def verdicts(
-    paper: str, scale: str, files: Mapping[str, Table], runs: Mapping[str, Any]
+    paper: str,
+    scale: str,
+    files: Mapping[str, Table],
+    runs: Mapping[str, Any],
+    figures: Collection[str] = (),
 ) -> list[dict[str, str]]:
-    """A row, `COLUMNS` by name, for each claim of a paper. figure: the first that shows it."""
+    """A row, `COLUMNS` by name, for each claim of a paper.
+
+    files, runs: see `Evidence`. figures: those that are built, of which the first that shows the
+    claim is its figure.
+    """
     rows = []
     for claim in CLAIMS[paper]:
         finding = judge(claim, files, runs)
@@ -53,7 +61,7 @@ def verdicts(
                 "evidence": finding.evidence,
                 "rule": claim.rule,
                 "scale": scale,
-                "figure": claim.figures[0],
+                "figure": next(filter(figures.__contains__, claim.figures), claim.figures[0]),
             }
         )
     return rows
