@@ -195,6 +195,7 @@ def local(means: dict[str, float], p_value: float, spacing_p: float, error: floa
                     f"{arm}/high": mean + 2 * error,
                     f"{arm}/mean_ratio_p_value": p_value,
                     f"{arm}/spacing_p_value": 0.3,
+                    f"{arm}/spacing_distance": 0.02,
                     f"{arm}/matched_spacing_p_value": spacing_p,
                 }
             files[f"statistics/applicability/local/mlp/epoch-{epoch}/{part}"] = table

@@ -53,9 +53,11 @@ def spacings(evidence: Evidence) -> Finding:
         raise Untestable("no run has batches enough to unfold them by a pool; raise exact.batches")
     combined = fisher(p["signal"])
     one_density = _finite(table.get("signal/spacing_p_value", np.nan) for table in cells.values())
+    distance = _finite(table.get("signal/spacing_distance", np.nan) for table in cells.values())
     measured = (
         f"signal: {len(p['signal'])} cells, p {span(p['signal'], 2)} "
-        f"(as if all batches had one density {span(one_density, 2)})"
+        f"(as if all batches had one density {span(one_density, 2)}), Kolmogorov's distance from "
+        f"the GOE's law, unfolding included, {span(distance, 2)}"
     )
     for arm, words in (("cut", "the paper's cut"), ("round_off", "round-off alone")):
         measured += f"; {words}: " + (f"p {span(p[arm], 2)}" if p[arm] else "too few matrices")
@@ -78,8 +80,8 @@ def spacings(evidence: Evidence) -> Finding:
 def ratios(evidence: Evidence) -> Finding:
     cells = evidence.under(LOCAL, OF_LOCAL)
     tested = [
-        (table, arm)
-        for table in cells.values()
+        (cell, table, arm)
+        for cell, table in cells.items()
         for arm in ("signal", "full")
         if len(table.get(f"{arm}/ratios", ())) >= FEWEST_RATIOS
     ]
@@ -90,14 +92,19 @@ def ratios(evidence: Evidence) -> Finding:
     reach = _arm_means(tested, "low")
     combined = fisher(p)
     away = np.abs(means - GOE_BOUNDED_RATIO)
-    wrong = (combined <= LEVEL and np.any((p <= 0.05) & (away > MARGIN))) or np.any(
-        reach <= POISSON_BOUNDED_RATIO
-    )
+    off = (p <= 0.05) & (away > MARGIN)
+    wrong = (combined <= LEVEL and np.any(off)) or np.any(reach <= POISSON_BOUNDED_RATIO)
     measured = f"mean bounded ratio on the signal {span(means, 4)} in {len(tested)} cells"
     for arm, words in (("cut", "the paper's cut"), ("round_off", "round-off alone")):
         of_arm = _finite(table.get(f"{arm}/mean_bounded_ratio", np.nan) for table in cells.values())
         if of_arm:
             measured += f"; {words} {span(of_arm, 4)}"
+    far = [
+        f"{cell} {'full data' if arm == 'full' else 'batches'} {mean:.4f}"
+        for (cell, _, arm), mean, is_off in zip(tested, means, off, strict=True)
+        if is_off
+    ]
+    measured += f"; further away than {MARGIN:g} with p <= 0.05: {', '.join(far) or 'none'}"
     return decide(
         not wrong, measured + " (GOE 0.5307, Poisson 0.3863).", f"combined p = {combined:.2g}"
     )
@@ -303,8 +310,8 @@ def _finite(values: Iterable[float]) -> list[float]:
     return [float(value) for value in values if np.isfinite(value)]
 
 
-def _arm_means(tested: list[tuple[Table, str]], name: str) -> np.ndarray:
-    return known([table[f"{arm}/{name}"] for table, arm in tested], name)
+def _arm_means(tested: list[tuple[str, Table, str]], name: str) -> np.ndarray:
+    return known([table[f"{arm}/{name}"] for _, table, arm in tested], name)
 
 
 def _pairs(cells: dict[str, Table]) -> Iterator[tuple[str, float, float, str]]:
@@ -324,7 +331,8 @@ def _pairs(cells: dict[str, Table]) -> Iterator[tuple[str, float, float, str]]:
         differing = [i for i in range(4) if a[i] != b[i]]
         if len(differing) == 1 and differing[0] in conditions:
             kind = conditions[differing[0]]
-            names = f"{a[0]} {a[differing[0]]} / {b[differing[0]]}"
+            shared = " ".join(part for i, part in enumerate(a) if i != differing[0])
+            names = f"{shared}, {b[differing[0]]} less {a[differing[0]]}:"
             yield kind, mean_b - mean_a, float(np.hypot(error_a, error_b)), names
 
 

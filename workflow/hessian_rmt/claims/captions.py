@@ -24,7 +24,8 @@ def _caption(sentence: str, settings: Mapping[str, Any], runs: Mapping[str, Any]
     labels = dict.fromkeys(", ".join(_label(row, runs)) for row in shown)
     plain = {name: value for name, value in settings.items() if not isinstance(value, dict | list)}
     sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())
-    return " ".join(filter(None, [sentence, "; ".join(labels) + "." * bool(labels), sizes]))
+    parts = ("; ".join(labels), sizes[:1].upper() + sizes[1:])
+    return " ".join([sentence, *(f"{part}." for part in parts if part)])
 
 
 def _label(row: Mapping[str, Any], runs: Mapping[str, Any]) -> Iterator[str]:

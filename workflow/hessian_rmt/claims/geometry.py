@@ -120,10 +120,14 @@ def freeness(evidence: Evidence) -> Finding:
         for name in ("distance", "alone_distance", "commuting_distance", "energy", "p_value")
     )
     shares = np.stack([distance / alone, distance / commuting])
+    rotated = np.mean(table["rotated_distances"], axis=-1) / alone
     measured = (
-        f"distance over H1's own effect {span(shares[0], 2)}, over commuting parts' "
-        f"{span(shares[1], 2)}, energies {span(energy)}; among rotations of the same H1 "
-        f"{span(np.mean(table['rotated_distances'], axis=-1) / alone, 2)}."
+        "distance over H1's own effect (over commuting parts'; of one rotation from the others): "
+        + ", ".join(
+            f"energy {e:.3g}: {a:.2f} ({b:.2f}; {c:.2f})"
+            for e, a, b, c in zip(energy, *shares, rotated, strict=True)
+        )
+        + "."
     )
     return decide(bool(np.all(shares <= FREE)), measured, f"exactly free: p {span(p, 2)}")
 

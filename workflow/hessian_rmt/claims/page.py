@@ -58,7 +58,7 @@ def front_page(
     """
     from jinja2 import Environment, StrictUndefined
 
-    figures = [_figure(path, scale, captions) for path in shown]
+    figures = sorted((_figure(path, scale, captions) for path in shown), key=_place)
     papers = list(dict.fromkeys([row["paper"] for row in rows]))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(
@@ -93,6 +93,14 @@ def _figure(path: str, scale: str, captions: Mapping[str, str]) -> dict[str, Any
         "pdf": str(inside.with_suffix(".pdf")) if picture else "",
         "csv": str(inside.with_suffix(".csv")),
     }
+
+
+def _place(figure: Mapping[str, Any]) -> tuple[int, str]:
+    """The paper's figures by number, what belongs to them, new figures, tables."""
+    key, number = figure["key"], figure["key"].removeprefix("fig")
+    if not figure["png"]:
+        return 3, key
+    return (0 if number[0].isdigit() else 2 if number[0] == "X" else 1), figure["id"]
 
 
 def _links(row: Row, figures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
