@@ -18,6 +18,7 @@ include: "workflow/rules/spacings.smk"
 include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/evidence.smk"
 include: "workflow/rules/claims.smk"
 
 

@@ -156,7 +156,6 @@ def part_of(path: Path) -> str:
 BASE = {"_lazy", "errors", "seeds", "storage", "jobs", "provenance"}
 MAY_IMPORT = {
     "figures": BASE | {"rmt", "figures"},
-    "claims": BASE | {"rmt", "claims", "config_schema"},
     "rmt": BASE | {"rmt"},
     "geometry": BASE | {"rmt", "geometry"},
     "data": BASE | {"data", "vision"},
@@ -170,6 +169,7 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "jobs": {"errors"},
     "provenance": {"errors", "storage"},
+    "claims": BASE | {"rmt", "claims", "config_schema"},
 }
 
 
