@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from browser import CHROMIUM, Page, browser
-from hessian_rmt.claims.captions import captions
+from hessian_rmt.claims.captions import _caption, captions
 from hessian_rmt.claims.claim import CONTRADICTED, REPRODUCED, UNTESTABLE
 from hessian_rmt.claims.page import front_page, markdown_table
 from hessian_rmt.claims.verdicts import CLAIMS, verdicts
@@ -137,6 +137,12 @@ def test_every_configured_figure_has_a_caption(scale):
         assert "{" not in text
     labels = {run["label"] for run in config["runs"].values() if "label" in run}
     assert any(label in found["universality/fig2"] for label in labels)
+
+
+def test_a_family_is_named_by_its_label():
+    config = {"runs": {}, "families": {"wrn": {"run": {"label": "WRN, a stand-in"}}}}
+    text = _caption("Errors by epoch.", {"family": "wrn", "bootstrap": 499}, config)
+    assert text == "Errors by epoch. WRN, a stand-in. Family wrn, bootstrap 499."
 
 
 def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

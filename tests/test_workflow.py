@@ -576,8 +576,10 @@ def test_pages_load_in_a_browser(smoke, what, tmp_path):
             answer = smoke.snakemake("--report", "report.html")
             assert answer.code == 0, answer.text[-2000:]
             page.open(smoke / "report.html")
-            assert page.run("document.getElementById('brand') !== null")
+            assert "universality" in page.run("document.body.innerText")
             held = page.run("Object.keys(results)")
             assert {str(path.relative_to(smoke.folder)) for path in figures} <= set(held)
             assert "results/smoke/claims.csv" in held
+            # a warning by the style sheet that Snakemake puts into every report
+            page.problems = [text for text in page.problems if "tailwindcss" not in text]
         assert page.problems == []

@@ -11,17 +11,20 @@ def captions(config: Mapping[str, Any]) -> dict[str, str]:
     papers = load_schema()["properties"]["figures"]["properties"]
     return {
         f"{paper}/{figure}": _caption(
-            papers[paper]["properties"][figure]["description"], settings, config["runs"]
+            papers[paper]["properties"][figure]["description"], settings, config
         )
         for paper, figures in config["figures"].items()
         for figure, settings in figures.items()
     }
 
 
-def _caption(sentence: str, settings: Mapping[str, Any], runs: Mapping[str, Any]) -> str:
+def _caption(sentence: str, settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     shown = [{"run": run} for run in settings.get("runs", [])]
     shown += [*settings.get("rows", []), *settings.get("noise", [])]
-    labels = dict.fromkeys(", ".join(_label(row, runs)) for row in shown)
+    labels = dict.fromkeys(", ".join(_label(row, config["runs"])) for row in shown)
+    if "family" in settings:
+        family = settings["family"]
+        labels[config["families"][family]["run"].get("label", family)] = None
     plain = {name: value for name, value in settings.items() if not isinstance(value, dict | list)}
     sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())
     parts = ("; ".join(labels), sizes[:1].upper() + sizes[1:])

@@ -211,7 +211,7 @@ def accuracies(evidence: Evidence) -> Finding:
     measured = "held-out accuracy: " + ", ".join(words) + "."
     if absent and all(holds):
         what = " and ".join(absent)
-        why = f" {what} cannot be tested: CIFAR-100 and {LONG_TRAINING} epochs are needed."
+        why = f" {what} cannot be tested without the paper's data and {LONG_TRAINING} epochs."
         return Finding(UNTESTABLE, measured + why)
     return decide(all(holds), measured)
 
