@@ -251,14 +251,14 @@ def averages(low: float, high: float) -> Files:
 
 def budgets(published: str = "good", measured: str = "good", count: int = 8) -> Files:
     t = np.linspace(5, 60, count)
-    table: dict[str, Any] = {"data": "stand-in", "measured/budget": t}
+    table: dict[str, Any] = {"data": "stand-in", "measured/minima/budget": t}
     for source, state in (("published", published), ("measured", measured)):
         y = 0.9 + 0.5 * np.exp(-0.1 * t)
         total = np.sum((y - y.mean()) ** 2)
         for quantity in ("loss", "error"):
             folder = f"{source}/{quantity}/epoch"
             table |= {
-                f"{source}/{quantity}": y,
+                f"{source}/minima/{quantity}": y,
                 f"{folder}/exponential/parameters": np.array([0.9, 0.5, -0.1]),
                 f"{folder}/exponential/rss": total * (0.3 if state == "scatter" else 0.01),
                 f"{folder}/power/difference": -9.0 if state == "power" else 5.0,

@@ -55,14 +55,14 @@ def exponential_budgets(evidence: Evidence) -> Finding:
             f"exponential's {difference:+.1f}"
         )
         asymptote = float(table[f"{source}/{quantity}/epoch/exponential/parameters"][0])
-        below = int(np.sum(np.asarray(table[f"{source}/{quantity}"]) < asymptote))
+        below = int(np.sum(np.asarray(table[f"{source}/minima/{quantity}"]) < asymptote))
         words[-1] += f", asymptote {asymptote:.4g} with {below} minima below it"
     measured = "; ".join(words) + f". Runs: {table['data']} (paper: ResNet-50, ImageNet)."
     evidence_text = f"exponential against power law, p = {', '.join(p_values)}"
     fails = {key for key in rejected if rejected[key] or scattered[key]}
     if any(source == "published" for source, _ in fails) or any(rejected.values()):
         return decide(False, measured, evidence_text)
-    if len(np.unique(table["measured/budget"])) < FEWEST_BUDGETS:
+    if len(np.unique(table["measured/minima/budget"])) < FEWEST_BUDGETS:
         raise Untestable(f"fewer than {FEWEST_BUDGETS} budgets; {measured}")
     if fails:
         return Finding(UNTESTABLE, measured + " The runs scatter too much.", evidence_text)
@@ -71,7 +71,10 @@ def exponential_budgets(evidence: Evidence) -> Finding:
 
 def _exponential(table: Table, source: str, quantity: str) -> tuple[float, float, float]:
     """R^2, AICc of the power law minus the exponential's, and p of the exponential against it."""
-    folder, y = f"{source}/{quantity}/epoch", np.asarray(table[f"{source}/{quantity}"], float)
+    folder, y = (
+        f"{source}/{quantity}/epoch",
+        np.asarray(table[f"{source}/minima/{quantity}"], float),
+    )
     rss = float(known(table[f"{folder}/exponential/rss"], "the fit's sum of squares"))
     r_squared = 1 - rss / float(np.sum((y - y.mean()) ** 2))
     difference, p = known(
