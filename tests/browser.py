@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 120  # seconds
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 _WAIT = """new Promise(resolve => {
   const images = [...document.images];
@@ -87,6 +89,8 @@ class Page:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._receive], [], [], PATIENCE)
+            assert ready, f"Chromium has said nothing for {PATIENCE} seconds"
             got = os.read(self._receive, 1 << 20)
             assert got, "Chromium has ended"
             self._rest += got
