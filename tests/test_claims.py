@@ -18,7 +18,7 @@ from hessian_rmt.claims.claim import (
     fisher,
     known,
 )
-from hessian_rmt.claims.universality import count_outliers
+from hessian_rmt.claims.universality_outliers import count_outliers
 from hessian_rmt.claims.verdicts import CLAIMS, COLUMNS, judge, verdicts
 from hessian_rmt.rmt.laws import KestenMcKay, Semicircle
 from hessian_rmt.rmt.local_tests import goe_eigenvalues

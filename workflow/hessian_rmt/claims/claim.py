@@ -10,7 +10,7 @@ cells, put together by Fisher's combination
 and, since any deviation becomes significant with enough data, at its size.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,3 +116,7 @@ def span(values: ArrayLike, digits: int = 3) -> str:
     array = np.asarray(values, float)
     low, high = (f"{value:.{digits}g}" for value in (array.min(), array.max()))
     return low if low == high else f"{low} to {high}"
+
+
+def with_interval(value: float, interval: Sequence[float] | np.ndarray) -> str:
+    return f"{value:.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
