@@ -20,6 +20,8 @@ include: "workflow/rules/ensembles.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/generalisation.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/evidence.smk"
+include: "workflow/rules/claims.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -32,6 +34,8 @@ rule all:
         figures_of("applicability"),
         figures_of("deep_learning_limit"),
         figures_of("geometry"),
+        f"{RESULTS}/claims.csv",
+        f"{RESULTS}/index.html",
 
 
 rule universality:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
+from browser import CHROMIUM, browser
 from hessian_rmt.storage import read_hdf5, read_provenance, sha256_of_file
 
 ROOT = Path(__file__).parents[1]
@@ -368,6 +369,7 @@ def test_mistakes_in_config_are_one_line(smoke, run, key, hint):
 OUTLIERS = {"outliers": 3, "merge_outliers": 1, "outlier_fits": 1}
 DRAWN = {"universality_fig2": 1, "universality_fig3": 1, "universality_atlas": 1}
 TRAINED = {"initialise": 1, "train": 2, "training_table": 1}
+CONCLUDED = {"claims": 1, "claims_table": 1, "front_page": 1}
 
 
 @pytest.mark.parametrize(
@@ -625,6 +627,65 @@ def test_changing_ones_network_or_data_retrains(own, name):
     content = (own / name).read_bytes()
     with changed(own / name, content + b"\n# changed\n"):
         jobs = own.plan(overlays=(OWN,)).jobs
-    assert jobs == {"initialise": 1, "train": 1, "training_table": 1} | OUTLIERS | DRAWN | {
-        "outliers": 2
-    }
+    assert (
+        jobs
+        == {"initialise": 1, "train": 1, "training_table": 1}
+        | OUTLIERS
+        | DRAWN
+        | {"outliers": 2}
+        | CONCLUDED
+    )
+
+
+# Claims, the front page and the report ------------------------------------------------------------
+
+
+def test_claims_and_the_front_page_are_made_of_what_config_asks_for(smoke):
+    with open(smoke / "results/smoke/claims.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    papers = {path.stem for path in (smoke / "results/smoke/claims").glob("*.json")}
+    assert papers == set(yaml.safe_load((smoke / SMOKE).read_text())["figures"])
+    assert {row["paper"] for row in rows} == papers
+    page = (smoke / "results/smoke/index.html").read_text()
+    for row in rows:
+        assert f'id="{row["id"]}"' in page
+    for target in re.findall(r'(?:href|src)="([^"#:]+)"', page):
+        assert (smoke / f"results/smoke/{target}").is_file(), target
+
+
+def test_a_statistic_reruns_its_papers_claims(smoke):
+    path = smoke / "workflow/hessian_rmt/geometry/indices.py"
+    with changed(path, path.read_bytes() + b"\n# changed\n"):
+        jobs = smoke.plan().jobs
+    assert jobs == {"geometry_indices": 1, "geometry_figX1": 1} | CONCLUDED
+
+
+def test_claims_of_users_own_runs_are_of_their_paper(own):
+    rows = json.loads((own / "results/mine/claims/universality.json").read_text())
+    assert {row["verdict"] for row in rows} == {"not testable at this scale"}
+    assert not (own / "results/mine/claims/geometry.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")
+@pytest.mark.parametrize("what", ["front page", "report"])
+def test_pages_load_in_a_browser(smoke, what, tmp_path):
+    """Every figure is there, and the console has no complaint."""
+    figures = [path for path in results(smoke, ".png") if path.parent.parent.name == "figures"]
+    with browser(tmp_path) as page:
+        if what == "front page":
+            page.open(smoke / "results/smoke/index.html")
+            assert page.run("[...document.images].every(i => i.naturalWidth > 0)")
+            shown = page.run("[...document.images].map(i => i.getAttribute('src'))")
+            assert {smoke / f"results/smoke/{name}" for name in shown} == set(figures)
+        else:
+            answer = smoke.snakemake("--report", "report.html")
+            assert answer.code == 0, answer.text[-2000:]
+            page.open(smoke / "report.html")
+            assert "universality" in page.run("document.body.innerText")
+            held = page.run("Object.keys(results)")
+            assert {str(path.relative_to(smoke.folder)) for path in figures} <= set(held)
+            assert "results/smoke/claims.csv" in held
+            # a warning by the style sheet that Snakemake puts into every report
+            page.problems = [text for text in page.problems if "tailwindcss" not in text]
+        assert page.problems == []

@@ -44,6 +44,7 @@ wildcard_constraints:
     run="|".join(config["runs"]),
     epoch=r"\d{3}",
     part="train|test",
+    paper="universality|applicability|deep_learning_limit|geometry",
     sums="pairs|graphs",
     spectra=r"full|(batches|plain)-\d{4}-\d{4}|solvers-\d{4}",
     sample=r"draw-(?!000000)\d{6}-\d{2}",

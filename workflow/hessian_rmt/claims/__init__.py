@@ -1,0 +1,1 @@
+"""The papers' claims, the rules that decide them, their verdicts. Nothing here imports torch."""
