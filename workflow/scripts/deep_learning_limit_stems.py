@@ -8,7 +8,7 @@ from hessian_rmt.storage import read_hdf5
 with job(snakemake.log[0]):
     tables = [read_hdf5(path) for path in snakemake.input.spectra]
     titles = [
-        f"{row['label']}, epoch {row['epoch']}; {table['examples']:,} examples ({row['sample']})"
+        f"{row['label']}; epoch {row['epoch']}, {table['examples']:,} examples ({row['sample']})"
         for row, table in zip(snakemake.params.rows, tables, strict=True)
     ]
     panels = list(zip(titles, tables, strict=True))

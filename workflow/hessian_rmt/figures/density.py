@@ -17,19 +17,24 @@ Array = NDArray[np.float64]
 COLUMNS = ("panel", "data", "examples", "quantity", "x", "value", "residual")
 WIDTH = 0.01  # of the Gaussian kernel, in spans of the spectrum
 POINTS = 600
+ZOOM = 1.2  # reach around zero, in sizes of the smallest eigenvalue
 FLOOR = 1e-8  # of the smoothed density's largest value
 
 
 def draw_stems(
     panels: Sequence[tuple[str, Table]], edges: Sequence[tuple[float, float]], files: dict[str, Any]
 ) -> None:
-    """A stem plot per labelled density; edges: of each bulk, drawn dashed."""
-    figure, axes = new_figure(len(panels), 1, panel=(5.0, 2.4))
-    for ax, (label, table), bulk in zip(axes[:, 0], panels, edges, strict=True):
-        _stems(ax, table)
-        for edge in bulk:
-            ax.axvline(edge, color="0.5", ls="--", lw=0.8)
-        ax.set_title(label, loc="left")
+    """Stems of each labelled density: all (left) and around zero (right); edges of bulks dashed."""
+    figure, axes = new_figure(len(panels), 2, panel=(3.6, 2.5))
+    for pair, (label, table), bulk in zip(axes, panels, edges, strict=True):
+        for ax in pair:
+            _stems(ax, table, named=ax is pair[0])
+            for edge in bulk:
+                ax.axvline(edge, ymax=0.86, color="0.5", ls="--", lw=0.8)
+        pair[0].set_title(label.replace("; ", "\n"), loc="left")
+        reach = ZOOM * max(-table["nodes"].min(), *np.abs(bulk))
+        pair[1].set_xlim(-reach, reach)
+        pair[1].set_title("around zero; dashed: bulk edges", loc="left")
     rows = [row for label, table in panels for row in _node_rows(label, table)]
     for (label, table), bulk in zip(panels, edges, strict=True):
         rows += [
@@ -69,7 +74,8 @@ def smoothed(table: Table, width: float) -> tuple[Array, Array]:
     return x, kernel @ table["weights"]
 
 
-def _stems(ax: Any, table: Table) -> None:
+def _stems(ax: Any, table: Table, *, named: bool = True) -> None:
+    """Stems, the extreme ones marked and, where `named`, with their values and residuals."""
     nodes, weights, residuals = (table[name] for name in ("nodes", "weights", "residuals"))
     floor = 10 ** np.floor(np.log10(weights[weights > 0].min()) - 0.3)
     ax.vlines(nodes, floor, weights, color=BLUE, lw=0.7)
@@ -78,15 +84,17 @@ def _stems(ax: Any, table: Table) -> None:
         ("min", nodes.argmin(), "left"),
         ("max", nodes.argmax(), "right"),
     ):
-        text = f"{nodes[index]:.3g} $\\pm$ {residuals[index]:.0e}"
         ax.plot(nodes[index], weights[index], "o", ms=4, color=VERMILION)
+        if not named:
+            continue
+        text = f"{nodes[index]:.3g} $\\pm$ {residuals[index]:.0e}"
         ax.annotate(
             rf"$\lambda_\mathrm{{{end}}}$ = {text}",
             (0.02 if side == "left" else 0.98, 0.96),
             xycoords="axes fraction",
             ha=side,
             va="top",
-            fontsize=7,
+            fontsize=6.5,
         )
     ax.set_yscale("log")
     ax.set_ylim(floor, 30)  # room for the numbers
