@@ -179,7 +179,8 @@ def draw_theorems(
     rows: list[list[Any]] = []
     _draw_rates(axes[0, 0], quadratic, rows)
     _draw_steps(axes[0, 1], quadratic, rows)
-    colors = dict(zip(runs, (GREEN, VERMILION, BLUE, ORANGE, PURPLE), strict=False))
+    by_rate = sorted(runs, key=learning_rates.__getitem__)
+    colors = dict(zip(by_rate, (GREEN, VERMILION, BLUE, ORANGE, PURPLE), strict=False))
     for arm, replicates in runs.items():
         name = rf"$\alpha$ = {learning_rates[arm]:g}"
         _draw_distances(axes[0, 2], replicates, colors[arm], name, data, rows)
@@ -196,11 +197,11 @@ def draw_theorems(
     axes[1, 1].set_xlabel("epoch")
     axes[1, 1].set_ylabel(r"$P^{-1}\,$Tr Cov$(g_i)$, over the first")
     axes[1, 2].set_xlabel("iterates $T$ in the mean")
-    axes[1, 2].set_ylabel(r"$P^{-1}\,$Tr Cov$(g_{avg})$, over $T$ = 1")
+    axes[1, 2].set_ylabel(r"$P^{-1}\,$Tr Cov$(g_{avg})$, relative")
     axes[1, 1].axhline(1, color="k", lw=0.6, ls=":")
     for ax in (axes[1, 0], axes[1, 2]):
         ax.plot([], [], "-", color="0.4", label="kernel" if ax is axes[1, 0] else "bound (19)")
-        ax.set_ylim(0, 1.35)
+        ax.set_ylim(0, max(1.35, ax.get_ylim()[1]))
     axes[1, 2].plot([], [], "o", ms=3, color="0.4", label="measured")
     axes[1, 2].plot([], [], ":", color="0.4", label="independent")
     for ax in (axes[0, 2], axes[1, 1]):
@@ -330,10 +331,10 @@ def _draw_bound(
 ) -> None:
     for index, run in enumerate(replicates):
         t = np.arange(1, len(run["measured"]) + 1)
-        label = name if index == 0 else ""
-        ax.plot(t, run["measured"] / run["measured"][0], "o", ms=3, color=color, mfc="none")
-        ax.plot(t, run["bound"] / run["bound"][0], "-", lw=0.7, color=color, label=label)
-        ax.plot(t, run["independent"] / run["independent"][0], ":", lw=0.7, color=color)
+        label, unit = name if index == 0 else "", np.diag(run["covariance"]).mean()
+        ax.plot(t, run["measured"] / unit, "o", ms=3, color=color, mfc="none")
+        ax.plot(t, run["bound"] / unit, "-", lw=0.7, color=color, label=label)
+        ax.plot(t, run["independent"] / unit, ":", lw=0.7, color=color)
         for series in ("measured", "bound", "independent"):
             points = zip(t, run[series], strict=True)
             rows += [["bound", data, f"{name}, {series}", *point, "", ""] for point in points]
