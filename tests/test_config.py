@@ -408,7 +408,7 @@ REFUSED = {
     "row's epoch": (
         setting("figures.universality.fig2.rows.0.epoch", 11),
         "figures.universality.fig2.rows[0].epoch",
-        "is 11; one of the checkpoints of mlp_mnist: 0, 1, 2",
+        "is 11; one of the checkpoints of vgg_fashion: 0, 1, 6, 12",
     ),
     "figure's outlier": (
         setting("figures.universality.fig2.outliers.2", 6),
