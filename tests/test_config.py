@@ -406,8 +406,8 @@ REFUSED = {
         "is 'vgg16'; one of the runs",
     ),
     "row's epoch": (
-        setting("figures.universality.fig2.rows.0.epoch", 11),
-        "figures.universality.fig2.rows[0].epoch",
+        setting("figures.universality.fig2.rows.1.epoch", 11),
+        "figures.universality.fig2.rows[1].epoch",
         "is 11; one of the checkpoints of mlp_mnist: 0, 1, 2",
     ),
     "figure's outlier": (
