@@ -292,8 +292,6 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "density/mlp_mnist/epoch-001/draw-000064-01.h5",
         "embeddings/mlp_mnist/epoch-001.h5",
         "statistics/universality/outliers-mlp_mnist.h5",
-        "figures/universality/fig2.pdf",
-        "figures/universality/fig3.csv",
         "figures/universality/atlas-mlp_mnist.png",
     ]
     assert smoke.plan("all", overlays=SCALES[scale]).code == 0
@@ -311,8 +309,6 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
         "embeddings": 1,
         "merge_outliers": 1,
         "outlier_fits": 1,
-        "universality_fig2": 1,
-        "universality_fig3": 1,
         "universality_atlas": 1,
     }
     assert expected.items() <= answer.jobs.items()
