@@ -194,7 +194,9 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
     time.sleep(10)
     cluster.start_controller()
     away = time.monotonic() - began
-    cluster.ask("scancel", "--signal=CONT", job)
+    while cluster.jobs()[job][0] == "STOPPED":  # a controller that has just begun may not hear it
+        cluster.ask("scancel", "--signal=CONT", job)
+        time.sleep(1)
     return comment, away
 
 
