@@ -444,7 +444,7 @@ def of_figure(paper: str, figure: str, **settings: Any) -> dict[str, Any]:
             | {"applicability_fig3"},
         ),
         (
-            {"local_tests": {"replicates": 9}},
+            {"local_tests": {"replicates": 20}},
             {"noise_statistics", "extreme_statistics", "gaussian_process"}
             | {"applicability_fig5", "applicability_fig6", "applicability_figX2"}
             | SPACINGS

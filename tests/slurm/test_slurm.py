@@ -194,7 +194,9 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
     time.sleep(10)
     cluster.start_controller()
     away = time.monotonic() - began
-    cluster.ask("scancel", "--signal=CONT", job)
+    while cluster.jobs()[job][0] == "STOPPED":  # a controller that has just begun may not hear it
+        cluster.ask("scancel", "--signal=CONT", job)
+        time.sleep(1)
     return comment, away
 
 
@@ -278,7 +280,7 @@ def test_a_gpu_is_asked_for_and_given(limits, cluster):
     log = (checkout / "limits.log").read_text()
     (job,) = (job for job, (_, comment) in cluster.jobs().items() if "limits_plain" in comment)
     assert (checkout / "results/limits/checkpoints/plain/epoch-000.pt").exists()
-    assert "gres/gpu=1" in cluster.ask("scontrol", "show", "job", job)
+    assert "TresPerJob=gres:gpu:1" in cluster.ask("scontrol", "show", "job", job)
     calls = [line for line in log.splitlines() if "sbatch call: " in line]
     assert [" --gpus=1" in call for call in calls if "limits_plain" in call] == [True]
     assert not any("--gpus" in call for call in calls if "limits_hungry" in call)

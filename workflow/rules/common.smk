@@ -161,6 +161,10 @@ def data_folder_of_output(wildcards, output):
     return os.path.join(*output[0].split("/")[:2])
 
 
+def folder_of_output(wildcards, output):
+    return os.path.dirname(output[0])
+
+
 # Training -----------------------------------------------------------------------------------------
 
 

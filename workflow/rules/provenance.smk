@@ -12,6 +12,6 @@ rule provenance:
     conda:
         "../../envs/analysis.yaml"
     params:
-        folder=RESULTS,
+        folder=folder_of_output,
     script:
         "../scripts/provenance.py"
