@@ -136,6 +136,9 @@ def _network_size(
             return weights + head, work + head
         case "resnet34_imagenet":
             return 21_800_000, 3.6e9
+        case "imagenet_resnet":
+            wide = arguments.get("architecture") == "wide_resnet101_2"
+            return (126_900_000, 2.3e10) if wide else (25_600_000, 4.1e9)
     return 100_000, 1e7
 
 
@@ -246,6 +249,28 @@ def _extreme(
     return _torch(work, 5e-6 * products * size.parameters)
 
 
+def _density(
+    run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], _: Mapping[str, Any]
+) -> Cost:
+    """Products of two and a half gradients over the sample; a batch's noise takes as many again."""
+    density, (kind, *numbers) = run["density"], wildcards["sample"].split("-")
+    steps, examples = density["steps"] * density["probes"], size.train
+    if kind == "augmented":
+        copies = int(numbers[0])
+        steps = next(s["steps"] for s in density["augmented"] if s["copies"] == copies)
+        examples *= copies
+    if kind == "draw":
+        steps, examples = 2 * density["draws"]["steps"], int(numbers[0])
+    gradients = 2.5 * steps * examples * size.seconds_per_example
+    return _torch(gradients + 1e-9 * steps**2 * size.parameters, density["memory_mb"])
+
+
+def _iterates(
+    run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], _: Mapping[str, Any]
+) -> Cost:
+    return _torch(len(run["checkpoints"]) * size.test * size.seconds_per_example, _images_mb(size))
+
+
 def _local_statistics(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
@@ -290,6 +315,8 @@ _OF_RUNS: dict[str, _OfRun] = {
     "exact": _exact,
     "noise": _noise,
     "extreme": _extreme,
+    "density": _density,
+    "iterates": _iterates,
     "local_statistics": _local_statistics,
     "rigidity": _rigidity,
     "outlier_fits": _outlier_fits,
@@ -353,6 +380,26 @@ def _concentration(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> C
     return Cost(START + 1.45e-9 * cubes * settings["samples"], 125.0)
 
 
+def _spiked_goe(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
+    figure = config["figures"]["deep_learning_limit"]["figX1"]
+    matrices = figure["samples"] * len(figure["ratios"]) * len(figure["strengths"])
+    return Cost(START + 6e-7 * matrices * sum(figure["sizes"]), 125.0)
+
+
+def _budget_statistics(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
+    return Cost(START + 5e-2 * config["figures"]["applicability"]["fig8"]["bootstrap"], 150.0)
+
+
+def _averaging_theorems(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
+    figure = config["figures"]["applicability"]["figX3"]
+    work = sum(figure["steps"]) * len(figure["learning_rates"]) * figure["samples"]
+    return Cost(START + 2.5e-8 * work * figure["dimension"], 200.0)
+
+
+def _index_imagenet(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
+    return Cost(1800.0, 500.0)
+
+
 def _geometry_laws(figure: str) -> Callable[[Mapping[str, str], Mapping[str, Any]], Cost]:
     def cost(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
         settings = config["figures"]["geometry"][figure]
@@ -371,8 +418,22 @@ _OF_FIGURES: dict[str, Callable[[Mapping[str, str], Mapping[str, Any]], Cost]] =
     "concentration": _concentration,
     "geometry_densities": _geometry_laws("fig1"),
     "geometry_indices": _geometry_laws("figX1"),
+    "spiked_goe": _spiked_goe,
+    "budget_statistics": _budget_statistics,
+    "averaging_theorems": _averaging_theorems,
+    "index_imagenet": _index_imagenet,
 }
-_BRIEF = {"merge_outliers", "training_table", "provenance"}
+_BRIEF = {
+    "merge_outliers",
+    "training_table",
+    "provenance",
+    "density_draws",
+    "density_augmented",
+    "averaging_statistics",
+    "claims",
+    "claims_table",
+    "front_page",
+}
 _FIGURES_AND_TABLES = tuple(
     f"{paper}_{kind}"
     for paper in ("universality", "applicability", "geometry", "deep_learning_limit")

@@ -30,5 +30,7 @@ rule index_imagenet:
         "results/logs/index-imagenet.log",
     conda:
         "../../envs/torch.yaml"
+    resources:
+        runtime=minutes,
     script:
         "../scripts/index_images.py"

@@ -83,6 +83,8 @@ rule spiked_goe:
         "results/{scale}/benchmarks/ensembles/spiked_goe.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         settings=spiked_settings(),
     script:

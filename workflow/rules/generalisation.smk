@@ -37,6 +37,8 @@ rule budget_statistics:
         "results/{scale}/benchmarks/statistics/applicability/fig8.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         budgets=[member.epochs for member in FIG8],
         bootstrap=APPLICABILITY.get("fig8", {}).get("bootstrap"),
@@ -63,6 +65,8 @@ rule iterates:
     threads: run_threads
     resources:
         mem_mb=run_memory_mb,
+        runtime=minutes,
+        gpu=run_gpus,
     params:
         settings=training_settings,
         data_folder=data_folder,
@@ -85,6 +89,8 @@ rule averaging_theorems:
         "results/{scale}/benchmarks/statistics/applicability/figX3.tsv"
     conda:
         "../../envs/analysis.yaml"
+    resources:
+        runtime=minutes,
     params:
         arms=[member.arm for member in FIGX3],
         quadratic=QUADRATIC,
