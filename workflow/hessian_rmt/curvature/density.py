@@ -132,6 +132,7 @@ def density_table(
     if found.extreme_vectors is not None:
         table["extreme_vectors"] = found.extreme_vectors.astype(np.float32)
     if sample.batch_size >= 2:
+        del hessian  # its graph makes room for those of the halves
         noise = lanczos_quadrature(
             HalvesDifference(network, loss, inputs, targets, memory_mb),
             density["noise_steps"],

@@ -48,6 +48,7 @@ def _boxes(ax: Any, cells: Sequence[tuple[int, Statistics]], end: str) -> None:
         draws,
         positions=places,
         widths=0.3,
+        whis=(0, 100),
         showfliers=False,
         medianprops={"color": VERMILION},
         boxprops={"color": "0.3"},
