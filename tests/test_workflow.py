@@ -206,7 +206,7 @@ def test_nothing_is_left_beside_the_results(smoke):
         listed = subprocess.run(["git", "ls-files"], **git).stdout.splitlines()
     finally:
         shutil.rmtree(smoke / ".git")
-    assert not [name for name in listed if name.startswith(("results", ".snakemake"))]
+    assert not [name for name in listed if name.startswith(("results", ".snakemake/"))]
 
 
 # The cut into jobs --------------------------------------------------------------------------------
@@ -469,7 +469,9 @@ def of_figure(paper: str, figure: str, **settings: Any) -> dict[str, Any]:
     ids=str,
 )
 def test_a_setting_reruns_its_stage_and_no_other(smoke, overlay, rerun):
-    assert set(smoke.plan(overlays=(SMOKE, overlay)).jobs) == rerun
+    """And, where a number may change, the claims that are judged by numbers."""
+    judged = {"claims", "claims_table", "front_page"} if rerun else set()
+    assert set(smoke.plan(overlays=(SMOKE, overlay)).jobs) == rerun | judged
 
 
 def test_one_arm_of_critical_points_is_searched_anew(smoke):
