@@ -591,23 +591,38 @@ def test_unknown_numbers_are_no_pass_and_no_failure(name):
 # Stand-ins ----------------------------------------------------------------------------------------
 
 
-def test_stand_ins_are_named_and_quoted_accuracies_are_not_asked_of_them():
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": {"name": "fashion_mnist", "image_size": 16}},
+        {"training": {"epochs": 12}},
+        {"dataset": {"name": "cifar100", "train_examples": 5000}},
+    ],
+    ids=str,
+)
+def test_stand_ins_decide_nothing(change):
+    """Claims of all three networks cannot be tested; others are judged by the paper's own alone."""
     small = copy.deepcopy(RUNS)
     for run in ("vgg", "wrn"):
-        small[run]["dataset"] = {"name": "fashion_mnist", "image_size": 16}
-    assert "Stand-ins: VGG, WRN" in judge(ALL["U1"], PAPER, small).measured
+        small[run] |= change
+    for evidence in AGREE_AND_DISAGREE["U1"]:
+        finding = judge(ALL["U1"], evidence, small)
+        assert finding.verdict == UNTESTABLE
+        assert "(vgg and wrn: stand-ins)" in finding.measured
+    assert judge(ALL["U14"], PAPER, small).verdict == UNTESTABLE
+    for claim in ("U5", "U6"):
+        assert "VGG" in judge(ALL[claim], PAPER, RUNS).measured
+        assert "VGG" not in judge(ALL[claim], PAPER, small).measured
     finding = judge(ALL["U7"], accuracies(vgg=0.9, wrn=0.9), small)
     assert finding.verdict == UNTESTABLE
     assert "VGG and WRN cannot be tested" in finding.measured
     assert judge(ALL["U7"], accuracies(mlp=0.5), small).verdict == CONTRADICTED
 
 
-def test_short_trainings_say_nothing_about_epoch_300():
-    short = copy.deepcopy(RUNS)
-    short["wrn"]["training"] = {"epochs": 12}
-    finding = judge(ALL["U14"], PAPER, short)
-    assert finding.verdict == UNTESTABLE
-    assert "12 epochs" in finding.measured
+def test_networks_of_another_width_are_stand_ins():
+    narrow = copy.deepcopy(RUNS)
+    narrow["wrn"]["network"]["arguments"] = {"widening": 1}
+    assert judge(ALL["U2"], PAPER, narrow).verdict == UNTESTABLE
 
 
 def test_a_missing_network_is_named():

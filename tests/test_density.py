@@ -43,28 +43,11 @@ from hessian_rmt.rmt.spiked_wigner import (
     summary_rows,
 )
 from hessian_rmt.seeds import derive_seed
+from matrices import Dense, symmetric
 
 ROOT = Path(__file__).parents[1]
 EPS = np.finfo(float).eps
 LOSS = functional.cross_entropy
-
-
-class Dense:
-    """A dense matrix as an operator."""
-
-    def __init__(self, matrix):
-        self.matrix = torch.as_tensor(matrix, dtype=torch.float64)
-        self.shape = tuple(self.matrix.shape)
-
-    def matvec(self, v):
-        return self.matrix @ v
-
-
-def symmetric(eigenvalues, seed=0):
-    size = len(eigenvalues)
-    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
-    matrix = (q * np.asarray(eigenvalues, float)) @ q.T
-    return (matrix + matrix.T) / 2
 
 
 def probe_vectors(size, probes, seed):

@@ -37,28 +37,11 @@ from hessian_rmt.rmt.extreme_statistics import (
 )
 from hessian_rmt.rmt.local_tests import goe_eigenvalues, mean_bounded_ratio, ratio_agreement
 from hessian_rmt.seeds import derive_seed
+from matrices import Dense, symmetric
 
 ROOT = Path(__file__).parents[1]
 EPS = np.finfo(float).eps
 SIZE = 400
-
-
-class Dense:
-    """A dense matrix as an operator."""
-
-    def __init__(self, matrix):
-        self.matrix = torch.as_tensor(matrix, dtype=torch.float64)
-        self.shape = tuple(self.matrix.shape)
-
-    def matvec(self, v):
-        return self.matrix @ v
-
-
-def rotated(eigenvalues, seed=0):
-    size = len(eigenvalues)
-    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
-    matrix = (q * np.asarray(eigenvalues)) @ q.T
-    return (matrix + matrix.T) / 2
 
 
 def wigner(size=SIZE, seed=0):
@@ -83,10 +66,10 @@ def doubled(values):
 
 MATRICES = {
     "wigner": wigner(),
-    "outliers": wigner() + rotated([1e4, 50.0, -30.0] + [0.0] * (SIZE - 3)),
-    "heavy tails": rotated(heavy_tails()),
+    "outliers": wigner() + symmetric([1e4, 50.0, -30.0] + [0.0] * (SIZE - 3)),
+    "heavy tails": symmetric(heavy_tails()),
     "shifted": wigner() + 100 * np.eye(SIZE),
-    "double": rotated(doubled(np.linalg.eigvalsh(wigner(seed=2)))),
+    "double": symmetric(doubled(np.linalg.eigvalsh(wigner(seed=2)))),
 }
 
 

@@ -22,6 +22,11 @@ KINDS = {"mlp": "MLP", "vgg": "VGG", "wide_resnet": "WRN"}  # builders; best agr
 PREFIX = "statistics/universality/outliers-"
 FIGURES = "fig1, fig2, fig3 or atlas of universality with the run"
 LONG_TRAINING = 300  # epochs
+# What the papers' convolutional networks have of their builders' arguments: the defaults
+ARCHITECTURE = {
+    "vgg": {"convolutions": [2, 2, 3, 3, 3], "width": 64},
+    "wide_resnet": {"depth": 28, "widening": 10, "width": 16},
+}
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,29 @@ def grade(r_squared: float, relative_rmse: float) -> str:
 
 
 def networks(evidence: Evidence, *, needed: tuple[str, ...] = ()) -> dict[str, Fits]:
-    """The fits of one run of each kind of network, by kind; of several the one with most epochs.
+    """The fits of the paper's own networks, by kind; of several runs the one with most epochs.
+
+    Raises Untestable where one of the `needed` kinds, or all, are missing or have stand-ins only:
+    what holds for a small network on other data decides nothing about the paper's.
+    """
+    found = all_networks(evidence)
+    own = {kind: fits for kind, fits in found.items() if not fits.stand_in}
+    missing = [kind for kind in needed or KINDS.values() if kind not in own]
+    if missing if needed else not own:
+        stand_ins = [found[kind].run for kind in missing if kind in found]
+        others = f" ({' and '.join(stand_ins)}: stand-ins)" if stand_ins else ""
+        raise Untestable(
+            f"no fits of the paper's own {' and '.join(missing)}{others}; config must name such "
+            f"runs in {FIGURES}"
+        )
+    return own
+
+
+def all_networks(evidence: Evidence) -> dict[str, Fits]:
+    """The fits of one run of each kind of network, the paper's own before stand-ins.
 
     Kinds are what the paper's three networks are: MLP on MNIST, VGG without and wide ResNet with
-    BatchNorm; on other data than the paper's they are stand-ins.
-    Raises Untestable where one of the `needed` kinds is not there.
+    BatchNorm; smaller, on other data or trained for less they are stand-ins.
     """
     found: dict[str, Fits] = {}
     for run, table in evidence.under(PREFIX, FIGURES).items():
@@ -78,16 +101,13 @@ def networks(evidence: Evidence, *, needed: tuple[str, ...] = ()) -> dict[str, F
         if kind is None or settings["dataset"]["name"] == "embeddings" or _is_other(settings):
             continue
         fits = Fits(run, kind, not is_papers_own(settings), table)
-        if kind not in found or len(fits.epoch) > len(found[kind].epoch):
+        if kind not in found or _rank(fits) > _rank(found[kind]):
             found[kind] = fits
-    missing = [kind for kind in needed if kind not in found]
-    if missing:
-        raise Untestable(
-            f"no fits of a {' and a '.join(missing)}; config must name such runs in {FIGURES}"
-        )
-    if not found:
-        raise Untestable(f"no fits of an MLP, VGG or WRN; config must name such runs in {FIGURES}")
     return found
+
+
+def _rank(fits: Fits) -> tuple[bool, int]:
+    return not fits.stand_in, len(fits.epoch)
 
 
 def _is_other(settings: Mapping[str, Any]) -> bool:
@@ -100,15 +120,13 @@ def _is_other(settings: Mapping[str, Any]) -> bool:
 
 def is_papers_own(settings: Mapping[str, Any]) -> bool:
     """Whether a run is one of the paper's: architecture, data set, resolution, examples, epochs."""
-    dataset = settings["dataset"]
+    dataset, network = settings["dataset"], settings["network"]
     whole = dataset.get("image_size") is None and dataset.get("train_examples") is None
-    if settings["network"]["name"] == "mlp":
+    if network["name"] == "mlp":
         return whole and dataset["name"] == "mnist"
+    given = network.get("arguments", {})
+    whole = whole and all(
+        given.get(name, value) == value for name, value in ARCHITECTURE[network["name"]].items()
+    )
     trained = settings["training"]["epochs"] >= LONG_TRAINING
     return whole and trained and dataset["name"] == "cifar100"
-
-
-def stand_ins(found: Mapping[str, Fits]) -> str:
-    """A note on the networks that are not the paper's own."""
-    names = [fits.kind for fits in found.values() if fits.stand_in]
-    return f" Stand-ins: {', '.join(names)}." if names else ""
