@@ -59,7 +59,16 @@ def test_the_plan_compares_with_what_was_measured(dry_run):
     assert lines[0].startswith("rule")
     (total,) = re.findall(r"^total +(\d+) ", table(by_rule), re.MULTILINE)
     assert int(total) == len(jobs)
+
+
+def test_measured_costs_are_read_where_a_job_was_run(dry_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no job was
+    jobs = planned_jobs(dry_run)
     assert read_benchmarks(jobs) == {}
+    name = next(job.benchmark for job in jobs if job.rule == "outliers")
+    Path(name).parent.mkdir(parents=True)
+    Path(name).write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t640.25\n")
+    assert read_benchmarks(jobs) == {name: (12.5, 640.25)}
 
 
 # Those with a name each, and not one for each member of a list
