@@ -410,6 +410,11 @@ REFUSED = {
         "figures.universality.fig2.rows[0].epoch",
         "is 11; one of the checkpoints of vgg_fashion: 0, 1, 6, 12",
     ),
+    "row's augmented set": (
+        setting("figures.deep_learning_limit.fig4.rows.0.sample", "augmented-007"),
+        "figures.deep_learning_limit.fig4.rows[0].sample",
+        "is augmented-007; one of the augmented sets of preresnet_augmented; augmented-010",
+    ),
     "figure's outlier": (
         setting("figures.universality.fig2.outliers.2", 6),
         "figures.universality.fig2.outliers[2]",

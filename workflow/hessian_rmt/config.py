@@ -348,6 +348,11 @@ def _check_theorems(location: Location, figure: dict[str, Any], families: dict[s
 def _check_row(location: Location, row: dict[str, Any], runs: dict[str, Any]) -> None:
     _check_shown_run((*location, "run"), row["run"], runs)
     _check_checkpoint((*location, "epoch"), row["epoch"], row["run"], runs)
+    sample = row.get("sample", "full")
+    sets = [f"augmented-{each['copies']:03d}" for each in runs[row["run"]]["density"]["augmented"]]
+    if sample.startswith("augmented") and sample not in sets:
+        what = f"one of the augmented sets of {row['run']} (density.augmented)"
+        refuse((*location, "sample"), f"is {sample}, but must be {what}: {listed(sets) or 'none'}")
 
 
 def _check_checkpoint(location: Location, epoch: int, run: str, runs: dict[str, Any]) -> None:
