@@ -23,7 +23,7 @@ PREFIX = "statistics/universality/outliers-"
 FIGURES = "fig1, fig2, fig3 or atlas of universality with the run"
 LONG_TRAINING = 300  # epochs
 # What the papers' convolutional networks have of their builders' arguments: the defaults
-ARCHITECTURE = {
+ARCHITECTURE: Mapping[str, Mapping[str, Any]] = {
     "vgg": {"convolutions": [2, 2, 3, 3, 3], "width": 64},
     "wide_resnet": {"depth": 28, "widening": 10, "width": 16},
 }
