@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessian_rmt.figures.style import BLUE, VERMILION, new_figure, save_figure
+from hessian_rmt.figures.style import BLUE, VERMILION, new_figure, save_figure, wrapped
 
 Table = Mapping[str, Any]
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def draw_whole_spectra(panels: Sequence[tuple[str, Table]], files: dict[str, str
     rows: list[list[Any]] = []
     for (stems, smooth), (label, table) in zip(axes, panels, strict=True):
         _stems(stems, table)
-        stems.set_title(label, loc="left")
+        stems.set_title(wrapped(label, 55), loc="left")
         width = WIDTH * np.ptp(table["nodes"])
         x, density = smoothed(table, width)
         smooth.semilogy(x, density, color=BLUE)

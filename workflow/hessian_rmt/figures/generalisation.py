@@ -65,7 +65,8 @@ def draw_averaging(
         ax.set_ylim(0.93 * min(ends), 1.25 * top)
     axes[0, 0].set_ylabel("validation error, %")
     axes[0, 1].set_ylabel("validation loss")
-    axes[0, 0].legend(loc="upper right", fontsize=6)
+    curves, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(curves, names, loc="outside lower center", ncols=3, fontsize=6)
     figure.suptitle(label, fontsize=8)
     save_figure(figure, files, AVERAGING_COLUMNS, _averaging_rows(statistics, series))
 

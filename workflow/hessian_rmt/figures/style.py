@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,11 @@ def new_figure(rows: int, columns: int, *, panel: tuple[float, float], **options
     plt.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
     size = (panel[0] * columns, panel[1] * rows)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
+
+
+def wrapped(label: str, width: int) -> str:
+    """A label in lines of at most `width` letters, so that it stays beside or above its panel."""
+    return textwrap.fill(label, width, break_on_hyphens=False)
 
 
 def save_figure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hessian_rmt.figures.style import BLUE, VERMILION, new_figure, save_figure
+from hessian_rmt.figures.style import BLUE, VERMILION, new_figure, save_figure, wrapped
 from hessian_rmt.rmt.outlier_model import outlier_model
 
 OUTLIER_COLUMNS = (
@@ -68,7 +67,7 @@ def draw_outliers(
             ax.plot(x.ravel(), values.ravel(), "x", color=VERMILION, ms=3, mew=0.7, label="a batch")
             ax.plot(fine, curve[:, outlier - 1], color=BLUE, label="fit (2.33)")
             ax.set_xscale("log", base=2)
-        label = textwrap.fill(row.label, 26, break_on_hyphens=False)
+        label = wrapped(row.label, 26)
         row_axes[0].set_ylabel(f"{label}\nepoch {row.epoch}\n" r"eigenvalue $\lambda_b^{(i)}$")
         row_axes[-1].annotate(
             f"$R^2$ = {row.statistics['full/r_squared'][e]:.3f}",
@@ -91,7 +90,7 @@ def draw_parameters(runs: Sequence[OutlierRow], files: dict[str, str | Path]) ->
 
     figure, axes = new_figure(len(PARAMETERS), len(runs), panel=(3.0, 1.3), sharex="col")
     for run, column in zip(runs, axes.T, strict=True):
-        column[0].set_title(textwrap.fill(run.label, 45, break_on_hyphens=False))
+        column[0].set_title(wrapped(run.label, 45))
         for (name, label), ax in zip(PARAMETERS, column, strict=True):
             values = run.statistics[f"full/{name}"]
             intervals = run.statistics.get(f"full/intervals/{name}")
