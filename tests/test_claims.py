@@ -619,6 +619,16 @@ def test_stand_ins_decide_nothing(change):
     assert judge(ALL["U7"], accuracies(mlp=0.5), small).verdict == CONTRADICTED
 
 
+@pytest.mark.parametrize("claim", ["L1", "L2", "L4", "L5"])
+def test_stand_ins_of_deep_learning_limit_are_named(claim):
+    runs = copy.deepcopy(RUNS)
+    files = AGREE_AND_DISAGREE[claim][0]
+    words = [str(judge(ALL[claim], files, runs))]
+    runs["vgg"]["dataset"] = {"name": "fashion_mnist"}
+    words.append(str(judge(ALL[claim], files, runs)))
+    assert ["(stand-in)" in each for each in words] == [False, True]
+
+
 def test_networks_of_another_width_are_stand_ins():
     narrow = copy.deepcopy(RUNS)
     narrow["wrn"]["network"]["arguments"] = {"widening": 1}
