@@ -179,7 +179,9 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
         while cluster.jobs()[job][0] == "RUNNING" and f"{job}.0" not in cluster.steps():
             time.sleep(0.1)
         cluster.ask("scancel", "--signal=STOP", job)
-        if cluster.jobs()[job][0] == "STOPPED":  # and had not just ended
+        while (state := cluster.jobs()[job][0]) == "RUNNING":  # until the controller knows
+            time.sleep(0.1)
+        if state == "STOPPED":  # and had not just ended
             break
     process.send_signal(signal.SIGSTOP)
     before, since = cluster.jobs(), time.monotonic()
@@ -194,7 +196,8 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
     time.sleep(10)
     cluster.start_controller()
     away = time.monotonic() - began
-    while cluster.jobs()[job][0] == "STOPPED":  # a controller that has just begun may not hear it
+    # a controller that has just begun may not hear it, nor know yet that the job is halted
+    while cluster.jobs()[job][0] in ("STOPPED", "RUNNING"):
         cluster.ask("scancel", "--signal=CONT", job)
         time.sleep(1)
     return comment, away
