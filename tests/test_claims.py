@@ -180,7 +180,13 @@ def quadrature(spikes: int, residual: float = 1e-8) -> Files:
     }
 
 
-def local(means: dict[str, float], p_value: float, spacing_p: float, error: float = 0.003) -> Files:
+def local(
+    means: dict[str, float],
+    p_value: float,
+    spacing_p: float,
+    error: float = 0.003,
+    smallest_p: float = 0.01,
+) -> Files:
     """Two epochs and both splits of a run, each with batches and full data. means: by condition."""
     files: Files = {}
     for epoch in ("000", "010"):
@@ -194,6 +200,7 @@ def local(means: dict[str, float], p_value: float, spacing_p: float, error: floa
                     f"{arm}/low": mean - 2 * error,
                     f"{arm}/high": mean + 2 * error,
                     f"{arm}/mean_ratio_p_value": p_value,
+                    f"{arm}/smallest_p_value": smallest_p,
                     f"{arm}/spacing_p_value": 0.3,
                     f"{arm}/spacing_distance": 0.02,
                     f"{arm}/matched_spacing_p_value": spacing_p,
@@ -267,7 +274,13 @@ def budgets(published: str = "good", measured: str = "good", count: int = 8) -> 
     return {"statistics/applicability/fig8": table}
 
 
-def extreme(mean: float, p_value: float, control: float = 0.05, count: int = 900) -> Files:
+def extreme(
+    mean: float,
+    p_value: float,
+    control: float = 0.05,
+    count: int = 900,
+    smallest_p: float = 0.01,
+) -> Files:
     return {
         "statistics/applicability/extreme/mlp/epoch-010": {
             "both/count": count,
@@ -275,6 +288,7 @@ def extreme(mean: float, p_value: float, control: float = 0.05, count: int = 900
             "both/low": mean - 0.02,
             "both/high": mean + 0.02,
             "both/mean_ratio_p_value": p_value,
+            "both/smallest_p_value": smallest_p,
             "control/ratio_p_value": control,
             "control/mean_bounded_ratio": 0.8,
         }
@@ -499,6 +513,7 @@ OPEN = [
     ("U15", quadrature(7)),
     ("U15", quadrature(12, residual=3.0)),
     ("A2", {name: {} for name in GOOD_LOCAL}),
+    ("A2", local({"signal": 0.02}, p_value=0.2, spacing_p=0.3, smallest_p=0.2)),
     ("A3", local({}, p_value=0.3, spacing_p=0.3, error=0.05)),
     ("A5", processes(0.4, control=-2.0)),
     ("A7", averages(-0.01, 0.01)),
@@ -506,6 +521,7 @@ OPEN = [
     ("A8", budgets(count=5)),
     ("A9", extreme(0.53, 0.4, control=0.4)),
     ("A9", extreme(0.53, 0.4, count=50)),
+    ("A9", extreme(0.49, 0.02, smallest_p=0.02)),
     ("L1", augmented((24, 16, 15.7), (-6, -1, -0.7), residual=5.0)),
     ("L1", augmented((24, 16, 15.7), (-6, -1, -0.7), parameters=10_000)),
     ("L2", augmented((24, 16, 15.7), (-6, -1, -0.7), residual=0.4)),

@@ -3,52 +3,18 @@ figure and a claim."""
 
 import csv
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pages import pieces
 from test_workflow import copy_of_checkout
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
-@dataclass
-class Piece:
-    """A block of the page. `where`: before or after the first line `line` of the file, or ""."""
-
-    section: str
-    path: str
-    where: str
-    line: str
-    content: str
-
-    def put(self, folder: Path) -> None:
-        """Insert it, or append it where no line is named."""
-        file = folder / self.path
-        before = file.read_text() if file.is_file() else ""
-        if not self.where:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            gap = "\n\n" if before and file.suffix != ".yaml" else ""
-            file.write_text(before + gap + self.content)
-            return
-        lines = before.split("\n")
-        place = lines.index(self.line) + (self.where == "after")
-        file.write_text("\n".join([*lines[:place], self.content.rstrip("\n"), *lines[place:]]))
-
-
-def pieces() -> Iterator[Piece]:
-    for section in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]:
-        title = section.splitlines()[0]
-        for head, content in re.findall(r"^```\w+ (.+)\n((?:.*\n)*?)```$", section, re.MULTILINE):
-            path, where, line = re.fullmatch(r"(\S+)(?: (before|after) (.*))?", head).groups()
-            yield Piece(title, path, where or "", line or "", content)
-
-
-PIECES = list(pieces())
+PIECES = list(pieces(TEXT))
 SECTIONS = ["A run", "A network", "A figure", "A claim"]
 
 

@@ -179,7 +179,8 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
         while cluster.jobs()[job][0] == "RUNNING" and f"{job}.0" not in cluster.steps():
             time.sleep(0.1)
         cluster.ask("scancel", "--signal=STOP", job)
-        while (state := cluster.jobs()[job][0]) == "RUNNING":  # until the controller knows
+        # until the controller knows
+        while (state := cluster.jobs()[job][0]) in ("RUNNING", "SIGNALING"):
             time.sleep(0.1)
         if state == "STOPPED":  # and had not just ended
             break
@@ -197,7 +198,7 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
     cluster.start_controller()
     away = time.monotonic() - began
     # a controller that has just begun may not hear it, nor know yet that the job is halted
-    while cluster.jobs()[job][0] in ("STOPPED", "RUNNING"):
+    while cluster.jobs()[job][0] in ("STOPPED", "SIGNALING", "RUNNING"):
         cluster.ask("scancel", "--signal=CONT", job)
         time.sleep(1)
     return comment, away

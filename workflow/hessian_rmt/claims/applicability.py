@@ -72,9 +72,9 @@ def spacings(evidence: Evidence) -> Finding:
     "combination of the cells' p-values of the mean bounded ratio is 0.01 or less and a cell "
     "with p <= 0.05 is further than 0.01 from the GOE's 0.5307 (independent levels: 0.386), or "
     "where a cell's 95 % interval does not exclude independent levels though it has 200 ratios "
-    "or more. Reproduced otherwise; not testable without a cell of so many ratios. The paper's "
-    "cut and the round-off are reported, since agreement proves nothing while round-off agrees "
-    "as well.",
+    "or more. Reproduced otherwise; not testable without a cell of so many ratios, or where "
+    "p-values of so few replicates, combined, cannot reach 0.01. The paper's cut and the "
+    "round-off are reported, since agreement proves nothing while round-off agrees as well.",
     figures=("fig4", "fig3", "figS"),
 )
 def ratios(evidence: Evidence) -> Finding:
@@ -94,6 +94,8 @@ def ratios(evidence: Evidence) -> Finding:
     away = np.abs(means - GOE_BOUNDED_RATIO)
     off = (p <= 0.05) & (away > MARGIN)
     wrong = (combined <= LEVEL and np.any(off)) or np.any(reach <= POISSON_BOUNDED_RATIO)
+    if not wrong:
+        _can_reject(_arm_means(tested, "smallest_p_value"))
     measured = f"mean bounded ratio on the signal {span(means, 4)} in {len(tested)} cells"
     for arm, words in (("cut", "the paper's cut"), ("round_off", "round-off alone")):
         of_arm = _finite(table.get(f"{arm}/mean_bounded_ratio", np.nan) for table in cells.values())
@@ -258,8 +260,8 @@ def exponential_hardness(evidence: Evidence) -> Finding:
     "and a 95 % interval of the mean bounded ratio that excludes independent levels. "
     "Contradicted where an interval does not, or where Fisher's combination of the rows' "
     "p-values is 0.01 or less and a row with p <= 0.05 is further than 0.01 from 0.5307. Not "
-    "testable with fewer ratios, or unless the control, Ritz values between the ends, is "
-    "rejected (p <= 0.05).",
+    "testable with fewer ratios, where p-values of so few replicates, combined, cannot reach "
+    "0.01, or unless the control, Ritz values between the ends, is rejected (p <= 0.05).",
     figures=("figX2",),
 )
 def large_networks(evidence: Evidence) -> Finding:
@@ -284,12 +286,24 @@ def large_networks(evidence: Evidence) -> Finding:
     combined = fisher(p)
     off = (p <= 0.05) & (np.abs(means - GOE_BOUNDED_RATIO) > MARGIN)
     wrong = (combined <= LEVEL and off.any()) or np.any(low <= POISSON_BOUNDED_RATIO)
+    if not wrong:
+        _can_reject(table["both/smallest_p_value"] for table in rows.values())
     intervals = ", ".join(f"[{a:.3f}, {b:.3f}]" for a, b in zip(low, high, strict=True))
     return decide(
         not wrong,
         "mean bounded ratio " + "; ".join(words) + ".",
         f"{intervals}; p = {combined:.2g}",
     )
+
+
+def _can_reject(smallest_p_values: Iterable[float]) -> None:
+    """Raise Untestable where no data could have led to a combined p-value of `LEVEL`."""
+    smallest = fisher(smallest_p_values)
+    if smallest > LEVEL:
+        raise Untestable(
+            f"with so few replicates no p-value is below {smallest:.2g}; raise "
+            "local_tests.replicates to 199"
+        )
 
 
 def semicircle_distance(values: np.ndarray) -> float:

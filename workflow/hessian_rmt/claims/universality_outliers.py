@@ -191,6 +191,8 @@ def exponent_changes(evidence: Evidence) -> Finding:
 )
 def accuracies(evidence: Evidence) -> Finding:
     found = all_networks(evidence)
+    if not found:
+        raise Untestable("config names none of the paper's networks")
     holds, words, absent = [], [], [kind for kind in ALL if kind not in found]
     for kind, fits in found.items():
         rows = evidence.one(f"checkpoints/{fits.run}/training", "the run in a figure")["rows"]

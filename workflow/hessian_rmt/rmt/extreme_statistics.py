@@ -136,5 +136,6 @@ def _arm(
         "ratio_distance": agreement.distance.statistic,
         "ratio_p_value": agreement.distance.p_value,
         "mean_ratio_p_value": agreement.mean.p_value,
+        "smallest_p_value": 2 / (1 + replicates),
     }
     return {f"{arm}/{name}": value for name, value in values.items()}

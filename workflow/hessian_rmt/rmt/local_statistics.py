@@ -65,7 +65,8 @@ def local_statistics(
     reduced, plain: tables of `curvature.exact_batches` with and without reduction; full: those of
     whole splits. Returns, for each arm A: A/ratios, A/spacings (empty where there are too few
     matrices) in multiples of A/spacing_step, A/matrices, A/eigenvalues (counts) and A/{the last
-    twelve of `SUMMARY_COLUMNS`}; round_off_share is the share of round-off among what the paper's
+    twelve of `SUMMARY_COLUMNS`}, and A/smallest_p_value, which mean_ratio_p_value, two-sided, cannot
+    be below with so many replicates; round_off_share is the share of round-off among what the paper's
     cut keeps (claim A6), in the arm cut.
     """
     statistics: dict[str, Any] = {}
@@ -87,6 +88,7 @@ def local_statistics(
             "ratio_distance": ratios.distance.statistic,
             "ratio_p_value": ratios.distance.p_value,
             "mean_ratio_p_value": ratios.mean.p_value,
+            "smallest_p_value": 2 / (1 + replicates),
             "spacing_distance": np.nan,
             "spacing_p_value": np.nan,
             "matched_spacing_p_value": np.nan,
