@@ -182,15 +182,17 @@ def crash_the_controller(cluster: Cluster, process: subprocess.Popen[bytes]) -> 
         # until the controller knows
         while (state := cluster.jobs()[job][0]) in ("RUNNING", "SIGNALING"):
             time.sleep(0.1)
-        if state == "STOPPED":  # and had not just ended
+        if state != "STOPPED":  # it had just ended
+            continue
+        process.send_signal(signal.SIGSTOP)
+        before, since = cluster.jobs(), time.monotonic()
+        while time.monotonic() < since + 8:
+            time.sleep(0.5)
+            if (now := cluster.jobs()) != before:
+                before, since = now, time.monotonic()
+        if before[job][0] == "STOPPED":  # it had not been about to end
             break
-    process.send_signal(signal.SIGSTOP)
-    before, since = cluster.jobs(), time.monotonic()
-    while time.monotonic() < since + 8:
-        time.sleep(0.5)
-        if (now := cluster.jobs()) != before:
-            before, since = now, time.monotonic()
-    assert before[job][0] == "STOPPED"
+        process.send_signal(signal.SIGCONT)
     began = time.monotonic()
     cluster.kill_controller()
     process.send_signal(signal.SIGCONT)
