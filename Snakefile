@@ -58,4 +58,4 @@ rule geometry:
         figures_of("geometry"),
 
 
-include: "workflow/rules/provenance.smk"
+include: "workflow/rules/runs.smk"

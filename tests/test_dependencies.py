@@ -170,7 +170,7 @@ def part_of(path: Path) -> str:
 
 BASE = {"_lazy", "errors", "seeds", "storage", "jobs", "provenance"}
 MAY_IMPORT = {
-    "figures": BASE | {"rmt", "generalisation", "figures"},
+    "figures": BASE | {"rmt", "generalisation", "timeline", "figures"},
     "generalisation": BASE | {"generalisation"},
     "rmt": BASE | {"rmt"},
     "geometry": BASE | {"rmt", "geometry"},
@@ -185,6 +185,7 @@ MAY_IMPORT = {
     "_lazy": set(),
     "storage": {"errors"},
     "jobs": {"errors"},
+    "timeline": {"jobs"},
     "provenance": {"errors", "storage"},
     "claims": BASE | {"rmt", "claims", "config_schema"},
 }

@@ -1,8 +1,11 @@
 """What every script does around its work: a log, a progress bar, one sentence on failure."""
 
+import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -11,6 +14,7 @@ from tqdm import tqdm
 from hessian_rmt.errors import UserError
 
 T = TypeVar("T")
+TIMES = re.compile(r"began (\S+), ([\d.]+) s of imports, ([\d.]+) s of work")
 
 
 class Log:
@@ -34,8 +38,10 @@ class Log:
 def job(log: str | Path) -> Iterator[Log]:
     """Run a script's body with a log; a UserError becomes its sentence and exit code 1.
 
-    Any other exception goes to the log with its traceback, and on.
+    Any other exception goes to the log with its traceback, and on. The log's last line has the
+    job's times, for `timeline`.
     """
+    began, imports = time.time(), time.process_time()  # what ran before are imports
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         file = open(log, "w")  # noqa: SIM115
@@ -52,6 +58,13 @@ def job(log: str | Path) -> Iterator[Log]:
 
             traceback.print_exc(file=file)
             raise
+        print(times_line(began, imports, time.time() - began), file=file)
+
+
+def times_line(began: float, imports: float, work: float) -> str:
+    """A log's last line, which `TIMES` matches; `began` in seconds since 1970."""
+    moment = datetime.fromtimestamp(began).isoformat(timespec="milliseconds")
+    return f"began {moment}, {imports:.2f} s of imports, {work:.2f} s of work"
 
 
 def threads_granted(granted: int, settings: Mapping[str, Any]) -> int:

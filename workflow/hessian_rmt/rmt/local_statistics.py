@@ -65,9 +65,9 @@ def local_statistics(
     reduced, plain: tables of `curvature.exact_batches` with and without reduction; full: those of
     whole splits. Returns, for each arm A: A/ratios, A/spacings (empty where there are too few
     matrices) in multiples of A/spacing_step, A/matrices, A/eigenvalues (counts) and A/{the last
-    twelve of `SUMMARY_COLUMNS`}, and A/smallest_p_value, which mean_ratio_p_value, two-sided, cannot
-    be below with so many replicates; round_off_share is the share of round-off among what the paper's
-    cut keeps (claim A6), in the arm cut.
+    twelve of `SUMMARY_COLUMNS`}, and A/smallest_p_value, below which mean_ratio_p_value, two-sided,
+    cannot be with so many replicates; round_off_share is the share of round-off among what the
+    paper's cut keeps (claim A6), in the arm cut.
     """
     statistics: dict[str, Any] = {}
     for arm, matrices in eigenvalues_by_arm(reduced, plain, full).items():
