@@ -55,14 +55,16 @@ lint: env
 	.venv-peers/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
+# Every goal and every peer in one table, results/benchmarks/bench.csv.
 bench: .venv-peers/installed
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outliers.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/convolutional.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py
-	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist
+	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist results/benchmarks/exact.csv
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py
-	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py
+	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py results/benchmarks/extreme.csv
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/critical_points.py
+	.venv-peers/bin/python benchmarks/bench.py
 
 clean:
 	rm -rf results .snakemake

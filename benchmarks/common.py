@@ -1,9 +1,13 @@
-"""What the benchmarks share: alternating timings, and tables with the machine's columns."""
+"""What the benchmarks share: alternating timings, tables with the machine's columns, comparisons."""
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from importlib import metadata
+from math import isnan, nan
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +15,57 @@ import numpy
 import scipy
 
 from hessian_rmt.storage import write_csv
+
+
+PEERS = (
+    "curvlinops-for-pytorch",
+    "hessian-eigenthings",
+    "PyHessian",
+    "freealg",
+    "rmtool",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A line of `bench.csv`: one figure of ours, what it should reach, and a peer beside it.
+
+    value: of `figure`, say "times faster" (the peer's seconds over ours) or "gradients". at_least,
+    at_most: what it should reach, if anything. accuracy: what both accuracies measure.
+    """
+
+    what: str
+    size: str
+    figure: str
+    value: float
+    at_least: float = nan
+    at_most: float = nan
+    peer: str = ""
+    our_seconds: float = nan
+    peer_seconds: float = nan
+    accuracy: str = ""
+    our_accuracy: float = nan
+    peer_accuracy: float = nan
+
+    @property
+    def outcome(self) -> str:
+        """Goal reached or missed, and in any case whether the peer is faster."""
+        words = []
+        if not (isnan(self.at_least) and isnan(self.at_most)):
+            missed = self.value < self.at_least or self.value > self.at_most
+            words.append("missed" if missed or isnan(self.value) else "reached")
+        if self.peer_seconds < self.our_seconds:
+            words.append(f"{self.peer} is faster")
+        return ", ".join(words)
+
+
+def record(comparisons: Iterable[Comparison], csv: str | Path) -> None:
+    """Write a benchmark's comparisons beside its own table, for `bench.py`."""
+    path = Path(csv).with_name(f"{Path(csv).stem}-comparisons.csv")
+    columns = [field.name for field in fields(Comparison)]
+    machine = _machine()
+    rows = [[*astuple(c), c.outcome, *machine.values()] for c in comparisons]
+    write_csv(path, [*columns, "outcome", *machine], rows)
 
 
 def alternate(functions: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
@@ -27,6 +82,11 @@ def alternate(functions: Sequence[Callable[[], Any]], repeats: int) -> list[list
             functions[i]()
             seconds[i].append(perf_counter() - start)
     return seconds
+
+
+def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """The median of how many times `fast` fits into `slow`, turn by turn."""
+    return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def table(
@@ -54,7 +114,16 @@ def _machine() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "scipy": scipy.__version__,
+        "torch": metadata.version("torch"),
+        "peers": "; ".join(filter(None, map(_installed, PEERS))),
     }
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _processor() -> str:

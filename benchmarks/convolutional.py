@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from common import alternate, table
+from common import Comparison, alternate, record, table
 from hessian_rmt.curvature import HessianOperator, top_eigenpairs
 from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.networks import build_network
@@ -139,10 +139,45 @@ def warm_starts(name, network, batches):
             yield name, f"residual_from_{way}{suffix}", worst
 
 
+def comparisons(values):
+    """Of all networks; values: by network and figure."""
+    for name in NETWORKS:
+        peer_seconds = values[name, "curvlinops_eigsh_seconds"]
+        for own, ratio, goal in (
+            ("ours", values[name, "ratio"], 2.5),
+            ("ours_certified", peer_seconds / values[name, "ours_certified_seconds"], float("nan")),
+        ):
+            yield Comparison(
+                f"top 5 to 1e-4, {name} ({own.replace('_', ', ')})",
+                f"batch {BATCH}",
+                "times faster",
+                ratio,
+                at_least=goal,
+                peer="curvlinops + eigsh",
+                our_seconds=values[name, f"{own}_seconds"],
+                peer_seconds=peer_seconds,
+                accuracy="relative residual",
+                our_accuracy=values[name, "ours_relative_residual"],
+                peer_accuracy=values[name, "curvlinops_relative_residual"],
+            )
+        size = f"batch {BATCH}"
+        product = values[name, "stream_gradients"]
+        yield Comparison(f"streamed product, {name}", size, "gradients", product, at_most=2.7)
+        for precision, most in (("float32", 1e-5), ("float64", 1e-12)):
+            difference = values[name, f"streamed_relative_difference_{precision}"]
+            yield Comparison(
+                f"streamed against kept product, {name}, {precision}",
+                size,
+                "relative difference",
+                difference,
+                at_most=most,
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--csv", type=Path, default=Path("results/benchmarks/convolutional.csv"))
     arguments = parser.parse_args()
@@ -162,6 +197,7 @@ def main():
         rows += warm_starts(name, network, batches)
         rows += solutions(name, network, batches[:2], arguments.repeats)
     table(rows, ["network", "figure", "value"], arguments.csv)
+    record(comparisons({(name, figure): value for name, figure, value in rows}), arguments.csv)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,19 @@ from statistics import median
 import numpy as np
 import torch
 
-from common import alternate, table
+from common import Comparison, alternate, record, table
 from hessian_rmt.geometry.critical_points import descend_to_random_loss, find_critical_points
 from hessian_rmt.geometry.memorisation import memorisation_runs
 
 WIDTH, EXAMPLES, NETWORKS, SEARCHES, PEER_SEARCHES = 16, 64, 32, 64, 3
 REPEATS, BOUND = 3, 1e-5
 DESCENT_STEPS = 500
+GOALS = {"Hessian": 25.0, "newton": 20.0, "descent": 20.0}
+PEERS = {
+    "Hessian": "vmap(hessian)",
+    "newton": "the same by autograd, one at a time",
+    "descent": "the same by autograd, one at a time",
+}
 COLUMNS = ("what", "ours_seconds", "peer_seconds", "ratio", "our_error", "peer_error", "of")
 
 
@@ -156,9 +162,28 @@ def searches():
     return rows
 
 
+def comparison(row: tuple) -> Comparison:
+    values = dict(zip(COLUMNS, row, strict=True))
+    return Comparison(
+        f"{values['what']} of small networks",
+        f"n = {WIDTH}, m = {EXAMPLES}",
+        "times faster",
+        values["ratio"],
+        at_least=GOALS[values["what"]],
+        peer=PEERS[values["what"]],
+        our_seconds=values["ours_seconds"],
+        peer_seconds=values["peer_seconds"],
+        accuracy=values["of"],
+        our_accuracy=values["our_error"],
+        peer_accuracy=values["peer_error"],
+    )
+
+
 def main(path: str) -> None:
     torch.set_num_threads(1)
-    table([hessians(), *searches()], COLUMNS, path)
+    rows = [hessians(), *searches()]
+    table(rows, COLUMNS, path)
+    record(map(comparison, rows), path)
 
 
 if __name__ == "__main__":

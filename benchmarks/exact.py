@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.networks.mlp import mlp
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import alternate, table
+from common import Comparison, alternate, record, table
 
 # name: hidden widths, how many times faster than the peer is asked for, repeats, heavy
 ROWS: dict[str, tuple[tuple[int, ...], float, int, bool]] = {
@@ -74,7 +75,7 @@ class Peer:
 
 def compare(
     name: str, hidden: tuple[int, ...], asked: float, repeats: int, x: Tensor, y: Tensor
-) -> list[object]:
+) -> list[Any]:
     """One row: the medians of both, and how far their eigenvalues differ."""
     torch.manual_seed(1)
     network = mlp(x.shape[1:], 10, hidden=hidden)
@@ -100,7 +101,7 @@ def compare(
     ]  # fmt: skip
 
 
-def full_data(x: Tensor, y: Tensor) -> list[object]:
+def full_data(x: Tensor, y: Tensor) -> list[Any]:
     """Assembly against LAPACK's eigenvalues of what was assembled, 784-10-100-100-10."""
     torch.manual_seed(1)
     network = mlp(x.shape[1:], 10, hidden=(10, 100, 100))
@@ -111,6 +112,25 @@ def full_data(x: Tensor, y: Tensor) -> list[object]:
         f"784-10-100-100-10, {len(x):,} images", len(spectrum.eigenvalues), spectrum.dimension,
         *kinds, spectrum.floor, build, solve, build + solve, "", solve, solve / build, 1.0, "",
     ]  # fmt: skip
+
+
+def comparison(row: list[Any]) -> Comparison:
+    values = dict(zip(COLUMNS, row, strict=True))
+    whole = values["peer_columns_s"] == ""  # full_data's row: assembly against LAPACK
+    return Comparison(
+        "assembly of the full-data Hessian" if whole else "all eigenvalues of one batch of 64",
+        f"{values['network']}, P = {values['P']:,}",
+        "times faster",
+        values["times_faster"],
+        at_least=values["asked"],
+        peer="LAPACK on that matrix" if whole else "double autograd + LAPACK",
+        our_seconds=values["build_s"] if whole else values["total_s"],
+        peer_seconds=values["solve_s"]
+        if whole
+        else values["peer_columns_s"] + values["peer_eigvalsh_s"],
+        accuracy="" if whole else "largest difference, relative to the largest eigenvalue",
+        our_accuracy=float("nan") if whole else values["largest_relative_difference"],
+    )
 
 
 def main() -> None:
@@ -129,6 +149,8 @@ def main() -> None:
     if arguments.full:
         rows.append(full_data(x, y))
     table(rows, COLUMNS, arguments.csv)
+    if arguments.csv:
+        record(map(comparison, rows), arguments.csv)
 
 
 if __name__ == "__main__":

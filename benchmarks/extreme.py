@@ -14,7 +14,7 @@ With --full a batch of 2,048 too (minutes). Below the table: the same against de
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import process_time
 from typing import Any
 
@@ -23,7 +23,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch.nn import functional
 
-from common import table
+from common import Comparison, record, table
 from hessian_rmt.curvature import HessianOperator, exact_spectrum
 from hessian_rmt.curvature.certified_run import SHARE, certified_run, local_mean_spacing
 from hessian_rmt.curvature.extreme import ExtremeEigenvalues, extreme_eigenvalues
@@ -130,6 +130,27 @@ def compare(network, x, y, products: int) -> list[list[Any]]:
     ]
 
 
+def comparisons(rows: list[list[Any]]) -> Iterator[Comparison]:
+    """Eigenvalues per core-second. The peers look for none that they missed; ours says it does."""
+    own: dict[str, Any] = {}
+    for row in rows:
+        values = dict(zip(COLUMNS, row, strict=True))
+        if values["method"] == "ours":
+            own = values
+            continue
+        yield Comparison(
+            "certified outermost eigenvalues",
+            f"batch {values['batch_size']}, {own['certified']} of {values['dimension']:,}",
+            "times as many per core-second",
+            values["times_ours"],
+            peer={"plain": "Lanczos, not checked", "eigsh": "eigsh, not checked"}[values["method"]],
+            our_seconds=own["core_seconds"] / own["certified"],
+            peer_seconds=values["core_seconds"] / values["certified"],
+            accuracy="largest difference of the two, mean spacings",
+            our_accuracy=values["largest_difference_in_spacings"],
+        )
+
+
 def against_dense(x, y) -> None:
     network = trained_network(x[:6400], y[:6400], [20, 20])
     x, y = x[:128].double(), y[:128]
@@ -158,6 +179,8 @@ def main() -> None:
             )
             rows += compare(network, inputs[batch].double(), targets[batch], products)
     table(rows, COLUMNS, arguments.csv)
+    if arguments.csv:
+        record(comparisons(rows), arguments.csv)
     small = load_dataset({"name": "mnist", "image_size": 14}, arguments.data)
     against_dense(torch.from_numpy(small.train_inputs), torch.from_numpy(small.train_targets))
 

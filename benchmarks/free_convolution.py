@@ -13,9 +13,9 @@ made before the clock starts) and freealg (atoms + semicircle only; its density 
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import prod
 from statistics import median
 from time import perf_counter
@@ -24,7 +24,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from common import alternate, table
+from common import Comparison, alternate, record, table
 from hessian_rmt.rmt import free_edges
 from hessian_rmt.rmt.discrete_laws import Atoms, Empirical
 from hessian_rmt.rmt.free_convolution import FreeSum
@@ -268,14 +268,59 @@ def measure(name: str) -> tuple:
     )
 
 
+def comparisons(row: tuple) -> Iterator[Comparison]:
+    """Against the peer, if there is one; our seconds against what they should be at most."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    most = 0.2 if "500" in values["pair"] else 0.02
+    what, size, ours = (
+        f"density of {values['pair']}",
+        f"{POINTS:,} points",
+        values["density_seconds"],
+    )
+    yield Comparison(what, size, "seconds", ours, at_most=most)
+    for figure, value, goal in (
+        ("density error", values["density_error"], 1e-10),
+        ("edge error", values["edge_error"], 1e-9),
+    ):
+        if value == value:
+            yield Comparison(what, size, figure, value, at_most=goal)
+    if values["times_faster"] == values["times_faster"]:
+        yield Comparison(
+            what,
+            size,
+            "times faster",
+            values["times_faster"],
+            at_least=10,
+            peer=values["peer"],
+            our_seconds=ours,
+            peer_seconds=values["peer_seconds"],
+            accuracy="density error",
+            our_accuracy=values["density_error"],
+            peer_accuracy=values["peer_density_error"],
+        )
+
+
 def main(path: str) -> None:
     rows = [measure(name) for name in PAIRS]
     wrong, peers_wrong, intervals, worst = random_atoms()
     name = f"{CASES} random atoms + semicircle, {wrong} wrong"
     nan = float("nan")
     peer = "" if peers_wrong is None else f"freealg, {peers_wrong} wrong"
+    pairs = list(rows)
     rows.append((name, nan, worst, nan, intervals, nan, nan, nan, peer, nan, nan, nan))
     table(rows, COLUMNS, path)
+    counted = Comparison(
+        f"intervals of {CASES} random atoms + semicircle",
+        f"{intervals} intervals",
+        "wrong cases",
+        wrong,
+        at_most=0,
+        peer="" if peers_wrong is None else "freealg",
+        accuracy="wrong cases",
+        our_accuracy=wrong,
+        peer_accuracy=nan if peers_wrong is None else peers_wrong,
+    )
+    record([*chain.from_iterable(map(comparisons, pairs)), counted], path)
 
 
 if __name__ == "__main__":

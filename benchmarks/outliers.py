@@ -1,12 +1,15 @@
-"""Top five Hessian eigenvalues of a perceptron: ours against curvlinops with scipy's eigsh.
+"""Top five Hessian eigenvalues of a perceptron: ours against three other libraries.
 
 784-100-100-10, trained for one epoch on MNIST, float32, batches of 64, 1,024 and 8,192, relative
 residual 1e-4, both from the same process and in turn, construction of the operators included: ours
 as the peer does it (float32 products, no check for multiple eigenvalues), and certified, as is our
 default (values and residuals from float64 products, and that check). Beside it: the cost of a
-product in gradients and in the machine's matrix-multiplication speed, the residuals that both
-reach, and the agreement with dense float64 eigenvalues. Needs curvlinops-for-pytorch (see
-benchmarks/requirements.txt).
+product in gradients and in the machine's matrix-multiplication speed, the residuals that all
+reach, and the agreement with dense float64 eigenvalues.
+
+The peers (benchmarks/requirements.txt): curvlinops with scipy's eigsh; hessian-eigenthings, Lanczos
+that does not stop by itself, given the number of steps that it needs for our tolerance, found
+before the clock starts; PyHessian, power iterations with its own stopping rule and defaults.
 
     python benchmarks/outliers.py [--threads 2] [--csv results/benchmarks/outliers.csv]
 """
@@ -20,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common import alternate, table
+from common import Comparison, alternate, median_ratio, record, table
 from hessian_rmt.curvature import HessianOperator, top_eigenpairs
 from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.networks import build_network
@@ -62,6 +65,35 @@ def peer(network, x, y):
     start = np.random.default_rng(0).standard_normal(operator.shape[0]).astype(np.float32)
     values, vectors = eigsh(operator, k=K, which="LA", tol=TOLERANCE, v0=start)
     return values[::-1], vectors[:, ::-1]
+
+
+def eigenthings(network, x, y, steps):
+    from hessian_eigenthings.algorithms.lanczos import lanczos
+    from hessian_eigenthings.operators.hessian import HessianOperator as Operator
+
+    operator = Operator(
+        network,
+        [(x, y)],
+        lambda model, batch: nn.functional.cross_entropy(model(batch[0]), batch[1]),
+    )
+    found = lanczos(
+        operator, k=K, max_iter=steps, tol=TOLERANCE, reorthogonalize=True, which="LA", seed=0
+    )
+    return found.eigenvalues.numpy(), found.eigenvectors.numpy().T, bool(found.converged.all())
+
+
+def steps_needed(network, x, y):
+    return next(s for s in range(10, 500, 5) if eigenthings(network, x, y, s)[2])
+
+
+def pyhessian(network, x, y):
+    from pyhessian import hessian
+
+    values, vectors = hessian(network, nn.CrossEntropyLoss(), data=(x, y), cuda=False).eigenvalues(
+        top_n=K
+    )
+    flat = [torch.cat([part.flatten() for part in vector]).numpy() for vector in vectors]
+    return np.array(values), np.stack(flat, axis=1)
 
 
 def relative_residual(network, x, y, values, vectors):
@@ -111,68 +143,70 @@ def product_flops(network, batch, width):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--csv", type=Path, default=Path("results/benchmarks/outliers.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = load_dataset({"name": "mnist"}, "data/mnist")
     inputs, targets = torch.from_numpy(data.train_inputs), torch.from_numpy(data.train_targets)
     network = trained_network(inputs, targets, [100, 100])
-    rows = []
+    rows, comparisons = [], []
 
     def report(what, batch, **figures):
         rows.extend([what, batch, name, value] for name, value in figures.items())
 
     peak = gemm_flops()
-    for batch in (64, 1024, 8192):
+    for batch, reach in ((64, 15.0), (1024, 7.0), (8192, 4.0)):
         rng = np.random.default_rng(batch)
         batches = [torch.from_numpy(rng.integers(len(inputs), size=batch)) for _ in range(SEEDS)]
         pairs = [(inputs[i], targets[i]) for i in batches]
-        seconds = alternate(
-            [
-                lambda pairs=pairs: [ours(network, x, y) for x, y in pairs],
-                lambda pairs=pairs: [ours(network, x, y, certified=False) for x, y in pairs],
-                lambda pairs=pairs: [peer(network, x, y) for x, y in pairs],
-            ],
+        steps = max(steps_needed(network, x, y) for x, y in pairs)
+        ways = {
+            "ours, certified": lambda x, y: ours(network, x, y),
+            "ours": lambda x, y: ours(network, x, y, certified=False),
+            "curvlinops + eigsh": lambda x, y: peer(network, x, y),
+            "hessian-eigenthings": lambda x, y, steps=steps: eigenthings(network, x, y, steps),
+            "PyHessian": lambda x, y: pyhessian(network, x, y),
+        }
+        timed = alternate(
+            [lambda way=way, pairs=pairs: [way(*pair) for pair in pairs] for way in ways.values()],
             arguments.repeats,
         )
-        certified, plain, other = (statistics.median(s) for s in seconds)
-        results = [ours(network, x, y) for x, y in pairs]
-        peers = [peer(network, x, y) for x, y in pairs]
-        speedup, certified_speedup = (
-            statistics.median(slow / fast for fast, slow in zip(own, seconds[2], strict=True))
-            for own in (seconds[1], seconds[0])
-        )
-        report(
-            "top 5 to 1e-4",
-            batch,
-            ours_certified_seconds=certified,
-            ours_seconds=plain,
-            curvlinops_eigsh_seconds=other,
-            ratio_certified=certified_speedup,
-            ratio=speedup,
-            ours_certified_products=float(np.mean([r.matvecs for r in results])),
-            ours_certified_relative_residual=max(
-                relative_residual(network, x, y, r.values, r.vectors)
-                for (x, y), r in zip(pairs, results, strict=True)
-            ),
-            curvlinops_relative_residual=max(
-                relative_residual(network, x, y, *p) for (x, y), p in zip(pairs, peers, strict=True)
-            ),
-            largest_relative_difference=float(
-                max(np.abs(r.values / p[0] - 1).max() for r, p in zip(results, peers, strict=True))
-            ),
-        )
-        bare = [ours(network, x, y, certified=False) for x, y in pairs]
-        report(
-            "top 5 to 1e-4",
-            batch,
-            ours_products=float(np.mean([r.matvecs for r in bare])),
-            ours_relative_residual=max(
-                relative_residual(network, x, y, r.values, r.vectors)
-                for (x, y), r in zip(pairs, bare, strict=True)
-            ),
-        )
+        seconds = dict(zip(ways, timed, strict=True))
+        residual = {}
+        for name, way in ways.items():
+            found = [way(*pair) for pair in pairs]
+            if name.startswith("ours"):
+                report(f"products, {name}", batch, mean=float(np.mean([r.matvecs for r in found])))
+                found = [(r.values, r.vectors) for r in found]
+            residual[name] = max(
+                relative_residual(network, x, y, *result[:2])
+                for (x, y), result in zip(pairs, found, strict=True)
+            )
+            report(
+                f"top 5, {name}",
+                batch,
+                seconds=statistics.median(seconds[name]),
+                relative_residual=residual[name],
+            )
+        for own in ("ours, certified", "ours"):
+            for other in list(ways)[2:]:
+                goal = reach if (own, other) == ("ours", "curvlinops + eigsh") else float("nan")
+                comparisons.append(
+                    Comparison(
+                        f"top 5 to 1e-4 ({own})",
+                        f"batch {batch}",
+                        "times faster",
+                        median_ratio(seconds[other], seconds[own]),
+                        at_least=goal,
+                        peer=other,
+                        our_seconds=statistics.median(seconds[own]) / SEEDS,
+                        peer_seconds=statistics.median(seconds[other]) / SEEDS,
+                        accuracy="relative residual",
+                        our_accuracy=residual[own],
+                        peer_accuracy=residual[other],
+                    )
+                )
         x, y = pairs[0]
         operator = HessianOperator(network, nn.functional.cross_entropy, x, y)
         core = operator.core
@@ -193,6 +227,16 @@ def main():
             gradients=product_seconds / gradient_seconds,
             gemm_share=product_flops(network, batch, width) / product_seconds / peak,
         )
+        comparisons.append(
+            Comparison(
+                "one product",
+                f"batch {batch}",
+                "gradients",
+                product_seconds / gradient_seconds,
+                at_most=1.3 if batch == 1024 else float("nan"),
+                our_seconds=product_seconds,
+            )
+        )
     report("matrix multiplication", 0, gflops=peak / 1e9)
 
     # a network small enough for dense eigenvalues, in float64
@@ -202,8 +246,13 @@ def main():
     dense = operator.core.row_products(torch.eye(operator.core.shape[0], dtype=torch.float64))
     exact = torch.linalg.eigvalsh((dense + dense.T) / 2).numpy()[::-1][:K]
     found = top_eigenpairs(operator, K, tol=1e-9).values
-    report("dense float64", 256, largest_relative_error=float(np.abs(found / exact - 1).max()))
+    error = float(np.abs(found / exact - 1).max())
+    report("dense float64", 256, largest_relative_error=error)
+    comparisons.append(
+        Comparison("top 5, dense float64", "batch 256", "relative error", error, at_most=1e-8)
+    )
     table(rows, ["what", "batch_size", "figure", "value"], arguments.csv)
+    record(comparisons, arguments.csv)
 
 
 if __name__ == "__main__":
