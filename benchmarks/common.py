@@ -1,4 +1,4 @@
-"""What the benchmarks share: alternating timings, tables with the machine's columns, comparisons."""
+"""What the benchmarks share: timings in turns, tables with the machine, comparisons."""
 
 import os
 import platform
@@ -15,7 +15,6 @@ import numpy
 import scipy
 
 from hessian_rmt.storage import write_csv
-
 
 PEERS = (
     "curvlinops-for-pytorch",
