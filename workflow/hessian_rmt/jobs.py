@@ -1,5 +1,6 @@
 """What every script does around its work: a log, a progress bar, one sentence on failure."""
 
+import gc
 import re
 import sys
 import time
@@ -59,6 +60,7 @@ def job(log: str | Path) -> Iterator[Log]:
             traceback.print_exc(file=file)
             raise
         print(times_line(began, imports, time.time() - began), file=file)
+        gc.freeze()  # or the interpreter's end looks through torch's modules, for most of a second
 
 
 def times_line(began: float, imports: float, work: float) -> str:

@@ -66,6 +66,8 @@ def save_figure(
     rows: Iterable[Sequence[Any]],
 ) -> None:
     """Write pdf, png (without dates: equal figures are equal files) and csv to `files`."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now, once for both
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         image = io.BytesIO()
         figure.savefig(image, format=suffix, metadata=metadata)
