@@ -64,6 +64,8 @@ bench: .venv-peers/installed
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py results/benchmarks/extreme.csv
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/critical_points.py
+	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/growth.py
+	.venv-peers/bin/python benchmarks/gpu.py
 	.venv-peers/bin/python benchmarks/bench.py
 
 clean:
