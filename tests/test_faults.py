@@ -232,7 +232,10 @@ def truncated(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("results/faults/checkpoints/mlp_mnist/epoch-000.pt", "checkpoints/mlp_mnist/epoch-200.pt"),
+        (
+            "results/faults/checkpoints/mlp_mnist/epoch-200.pt",
+            "outliers/mlp_mnist/epoch-200.h5",
+        ),
         ("results/faults/outliers/mlp_mnist/epoch-000.h5", "outliers/mlp_mnist.h5"),
         # last, as it deletes what the others need
         ("data/mnist/train-images-idx3-ubyte", "checkpoints/mlp_mnist/epoch-000.pt"),
@@ -257,6 +260,6 @@ def test_a_damaged_input_is_named(
 
 RULES_OF = {
     "checkpoints/mlp_mnist/epoch-000.pt": ["initialise"],
-    "checkpoints/mlp_mnist/epoch-200.pt": ["train"],
+    "outliers/mlp_mnist/epoch-200.h5": ["outliers"],
     "outliers/mlp_mnist.h5": ["merge_outliers"],
 }

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hessian_rmt.averaging import TailAverage
+from hessian_rmt.averaging import TailAverage, table
 from hessian_rmt.data.augmentation import flipped_crops, padding
 from hessian_rmt.data.feeding import Inputs
 from hessian_rmt.data.image_folder import ImageFiles
@@ -273,6 +273,11 @@ def verify_loss(
             f"recorded {recorded:.6g}: data or network have changed; rerun the training"
         )
     return recomputed
+
+
+def history_table(checkpoint: Checkpoint) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows by epoch: loss and accuracy, and those of the tail average where it is."""
+    return table(HISTORY_COLUMNS, checkpoint.history, checkpoint.average)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

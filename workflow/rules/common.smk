@@ -169,7 +169,11 @@ def folder_of_output(wildcards, output):
 
 
 def previous_checkpoint(wildcards):
-    """The checkpoint before this one among the run's configured epochs."""
+    """The checkpoint before this one among the run's configured epochs; none for the first.
+
+    The initialisation follows from seeds, so a training makes its own, and `initialise` is for
+    those who look at epoch 0.
+    """
     epochs = config["runs"][wildcards.run]["checkpoints"]
     epoch = int(wildcards.epoch)
     if epoch not in epochs:
@@ -178,12 +182,13 @@ def previous_checkpoint(wildcards):
             + ", ".join(map(str, epochs))
         )
     previous = epochs[epochs.index(epoch) - 1]
-    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{previous:03d}.pt"
+    folder = f"{RESULTS}/checkpoints/{wildcards.run}"
+    return [f"{folder}/epoch-{previous:03d}.pt"] if previous > 0 else []
 
 
-def last_checkpoint(wildcards):
+def last_history(wildcards):
     epoch = config["runs"][wildcards.run]["checkpoints"][-1]
-    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{epoch:03d}.pt"
+    return f"{RESULTS}/checkpoints/{wildcards.run}/epoch-{epoch:03d}.csv"
 
 
 # Outliers -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ rule initialise:
     output:
         checkpoint="results/{scale}/checkpoints/{run}/epoch-000.pt",
         digest="results/{scale}/checkpoints/{run}/epoch-000.pt.sha256",
+        history="results/{scale}/checkpoints/{run}/epoch-000.csv",
     log:
         "results/{scale}/logs/checkpoints/{run}/epoch-000.log",
     benchmark:
@@ -36,6 +37,7 @@ rule train:
     output:
         checkpoint="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt",
         digest="results/{scale}/checkpoints/{run}/epoch-{epoch}.pt.sha256",
+        history="results/{scale}/checkpoints/{run}/epoch-{epoch}.csv",
     log:
         "results/{scale}/logs/checkpoints/{run}/epoch-{epoch}.log",
     benchmark:
@@ -59,14 +61,14 @@ rule train:
 
 rule training_table:
     input:
-        checkpoint=last_checkpoint,
+        history=last_history,
         library=library("training_table.py"),
     output:
         table="results/{scale}/checkpoints/{run}/training.csv",
     log:
         "results/{scale}/logs/checkpoints/{run}/training.log",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/analysis.yaml"
     script:
         "../scripts/training_table.py"
 
