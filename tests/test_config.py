@@ -31,7 +31,8 @@ RUN = "runs.mlp_mnist"
 
 def merged(scale: str) -> dict[str, Any]:
     """config.yaml with the overlay of a scale, as Snakemake merges them."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config: dict[str, Any] = {}  # into which mappings that share an anchor are copied
+    update_config(config, yaml.safe_load((ROOT / "config.yaml").read_text()))
     if scale != "laptop":
         update_config(config, yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text()))
     return config

@@ -61,7 +61,8 @@ VALUES: list[Any] = [
 @pytest.fixture(scope="module")
 def merged() -> dict[str, Any]:
     """Scale smoke as Snakemake merges it."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config: dict[str, Any] = {}
+    update_config(config, yaml.safe_load((ROOT / "config.yaml").read_text()))
     overlay = yaml.safe_load((ROOT / SMOKE).read_text())
     figures = overlay["figures"]
     update_config(config, overlay)

@@ -263,3 +263,12 @@ def test_the_lock_is_what_is_installed():
 @pytest.mark.parametrize("rule", WITH_SCRIPT)
 def test_every_rule_names_its_environment(rule):
     assert re.search(r'conda:\s+"\.\./\.\./envs/(torch|analysis)\.yaml"', WITH_SCRIPT[rule])
+
+
+def test_an_overlay_changes_only_the_run_that_it_names(tmp_path):
+    """Although several share their settings by an anchor in config.yaml."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("runs: {softmax_mnist: {training: {epochs: 99}, checkpoints: [0, 99]}}")
+    runs = merged_config([str(ROOT / "config.yaml"), str(overlay)])["runs"]
+    assert runs["softmax_mnist"]["training"]["epochs"] == 99
+    assert runs["mlp3_mnist"]["training"] == CONFIG["runs"]["mlp3_mnist"]["training"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
 from hessian_rmt.config import check_config
 from hessian_rmt.costs import cost_of, disk_mb, is_brief
@@ -159,24 +160,19 @@ def _line(rule: str, total: Total) -> str:
 
 
 def merged_config(paths: Sequence[str]) -> dict[str, Any]:
-    """config.yaml and overlays merged as the Snakefile does; the last one's figures replace."""
+    """config.yaml and overlays merged as the Snakefile does; the last one's figures replace.
+
+    `update_config` copies mappings, so that those which share an anchor do not change together.
+    """
     config: dict[str, Any] = {}
     for path in paths:
         with open(path) as file:
             layer = yaml.safe_load(file)
         figures = layer.get("figures")
-        _merge(config, layer)
+        update_config(config, layer)
         if figures is not None:
             config["figures"] = figures
     return check_config(config)
-
-
-def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def main(paths: Sequence[str], text: str) -> None:
