@@ -268,7 +268,7 @@ def test_every_rule_names_its_environment(rule):
 def test_an_overlay_changes_only_the_run_that_it_names(tmp_path):
     """Although several share their settings by an anchor in config.yaml."""
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text("runs: {softmax_mnist: {training: {epochs: 99}, checkpoints: [0, 99]}}")
+    overlay.write_text("runs: {softmax_mnist: {training: {learning_rate: 0.5}}}")
     runs = merged_config([str(ROOT / "config.yaml"), str(overlay)])["runs"]
-    assert runs["softmax_mnist"]["training"]["epochs"] == 99
+    assert runs["softmax_mnist"]["training"]["learning_rate"] == 0.5
     assert runs["mlp3_mnist"]["training"] == CONFIG["runs"]["mlp3_mnist"]["training"]
