@@ -55,14 +55,14 @@ lint: env
 	.venv-peers/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-# Every goal and every peer in one table, results/benchmarks/bench.csv.
+# Goals and peers in one table, results/benchmarks/bench.csv; FULL=--full for the rows of many minutes.
 bench: .venv-peers/installed
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outliers.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/convolutional.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py
-	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist results/benchmarks/exact.csv
+	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/exact.py data/mnist results/benchmarks/exact.csv $(FULL)
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/free_convolution.py
-	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py results/benchmarks/extreme.csv
+	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/extreme.py results/benchmarks/extreme.csv $(FULL)
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/critical_points.py
 	OMP_NUM_THREADS=1 .venv-peers/bin/python benchmarks/growth.py
 	.venv-peers/bin/python benchmarks/gpu.py

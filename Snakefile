@@ -31,7 +31,7 @@ onstart:
     # With its limit of jobs per second, Snakemake 9.27 looks at all waiting jobs again each second,
     # once for every job that has ended so far: after a few hundred that takes a core. Limits that
     # somebody sets are kept.
-    limiter = workflow.scheduler.job_rate_limiter
+    limiter = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
 

@@ -22,6 +22,8 @@ def main(folder: Path) -> None:
                      for row in csv.DictReader(file)]  # fmt: skip
     if not rows:
         sys.exit(f"error: {folder} has no comparisons; run the benchmarks first (make bench)")
+    if any(row.keys() != rows[0].keys() for row in rows):
+        sys.exit(f"error: {folder} has comparisons of several versions; delete them and run again")
     write_csv(folder / "bench.csv", list(rows[0]), [list(row.values()) for row in rows])
     table([[_shown(row[name]) for name in SHOWN] for row in rows], SHOWN)
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, pairwise
-from math import prod
+from math import nan, prod
 from statistics import median
 from time import perf_counter
 
@@ -24,7 +24,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from common import Comparison, alternate, record, table
+from common import Comparison, alternate, median_ratio, record, table
 from hessian_rmt.rmt import free_edges
 from hessian_rmt.rmt.discrete_laws import Atoms, Empirical
 from hessian_rmt.rmt.free_convolution import FreeSum
@@ -187,7 +187,6 @@ def _peer_columns(
     first: Law, second: Law, law: FreeSum, closed: Callable[[Array], Array] | None, inner: Array
 ) -> tuple:
     """Name, error, seconds, and how many times faster ours is, in turns on the same points."""
-    nan = float("nan")
     peer = peer_of(first, second)
     if peer is None:
         return ("", nan, nan, nan)
@@ -202,7 +201,7 @@ def _peer_columns(
     except (np.linalg.LinAlgError, ValueError) as error:
         return (f"{name} fails ({type(error).__name__})", nan, nan, nan)
     error = float(np.abs(closed(inner) - density(inner)).max()) if closed else nan
-    return (name, error, median(theirs), median(theirs) / median(ours))
+    return (name, error, median(theirs), median_ratio(theirs, ours))
 
 
 def _freealg_intervals(atoms: Atoms, semicircle: Semicircle) -> int | None:
@@ -269,7 +268,7 @@ def measure(name: str) -> tuple:
 
 
 def comparisons(row: tuple) -> Iterator[Comparison]:
-    """Against the peer, if there is one; our seconds against what they should be at most."""
+    """Against the peer, if one can do it; our seconds against what they should be at most."""
     values = dict(zip(COLUMNS, row, strict=True))
     most = 0.2 if "500" in values["pair"] else 0.02
     what, size, ours = (
@@ -284,15 +283,15 @@ def comparisons(row: tuple) -> Iterator[Comparison]:
     ):
         if value == value:
             yield Comparison(what, size, figure, value, at_most=goal)
-    if values["times_faster"] == values["times_faster"]:
+    if values["peer"]:
         yield Comparison(
             what,
             size,
             "times faster",
             values["times_faster"],
-            at_least=10,
+            at_least=10 if values["times_faster"] == values["times_faster"] else nan,
             peer=values["peer"],
-            our_seconds=ours,
+            our_seconds=values["peer_seconds"] / values["times_faster"],  # in turns with the peer
             peer_seconds=values["peer_seconds"],
             accuracy="density error",
             our_accuracy=values["density_error"],
@@ -304,7 +303,6 @@ def main(path: str) -> None:
     rows = [measure(name) for name in PAIRS]
     wrong, peers_wrong, intervals, worst = random_atoms()
     name = f"{CASES} random atoms + semicircle, {wrong} wrong"
-    nan = float("nan")
     peer = "" if peers_wrong is None else f"freealg, {peers_wrong} wrong"
     pairs = list(rows)
     rows.append((name, nan, worst, nan, intervals, nan, nan, nan, peer, nan, nan, nan))

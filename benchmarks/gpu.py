@@ -130,8 +130,12 @@ def main() -> None:
         rows += products(case, settings, device, peak)
     rows.append(spectrum(device, *(([5], 7) if arguments.tiny else ([10, 100, 100], 28))))
     rows.append(critical_points(*((4, 5) if arguments.tiny else (64, 400))))
+    if arguments.tiny:
+        table(rows, COLUMNS)
+        return
+    card = torch.cuda.get_device_name(device)
     table(rows, COLUMNS, arguments.csv)
-    record([Comparison(*row) for row in rows], arguments.csv)
+    record([Comparison(*row, accuracy=f"on {card}") for row in rows], arguments.csv)
 
 
 if __name__ == "__main__":

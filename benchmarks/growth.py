@@ -4,7 +4,7 @@
 
 Draws growth.pdf and growth.png beside the table. Every point is a process of its own: the median of
 three runs after a first, and the most resident memory beyond what it had before. A slope is that of
-the three largest sizes; one is steep if it exceeds the expected one by more than 0.2, and memory
+the three largest sizes; it is missed if it exceeds the expected one by more than 0.2, and memory
 under 20 MB has none. Sizes of the outlier stage are per product, since the number of products is
 the spectrum's doing.
 """
@@ -20,9 +20,25 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import linregress
+from torch.nn.functional import avg_pool2d, cross_entropy
 
 from common import Comparison, record, table
+from hessian_rmt.curvature import (
+    HessianOperator,
+    exact_spectrum,
+    lanczos_quadrature,
+    top_eigenpairs,
+)
+from hessian_rmt.data.loading import load_dataset
+from hessian_rmt.figures.style import BLUE, VERMILION, new_figure
+from hessian_rmt.geometry.critical_points import find_critical_points
+from hessian_rmt.geometry.memorisation import memorisation_runs
+from hessian_rmt.networks import build_network
+from hessian_rmt.rmt import MarchenkoPastur, Semicircle, free_additive_convolution
+from hessian_rmt.rmt.discrete_laws import Empirical
+from hessian_rmt.rmt.local_tests import goe_eigenvalues, ratio_agreement
 
 TOLERANCE, SMALLEST_MEMORY, LARGEST = 0.2, 20.0, 3
 COLUMNS = ("stage", "against", "size", "seconds", "memory_mb")
@@ -42,27 +58,17 @@ class Stage:
 
 
 def batch(examples: int) -> Any:
-    import torch
-
-    from hessian_rmt.data.loading import load_dataset
-
     data = load_dataset({"name": "mnist"}, "data/mnist")
     chosen = np.random.default_rng(0).integers(len(data.train_inputs), size=examples)
     return torch.from_numpy(data.train_inputs[chosen]), torch.from_numpy(data.train_targets[chosen])
 
 
 def perceptron(hidden: list[int], input_shape: tuple[int, ...] = (1, 28, 28)) -> Any:
-    from hessian_rmt.networks import build_network
-
     settings = {"name": "mlp", "arguments": {"hidden": hidden}}
     return build_network(settings, input_shape, 10, seed=0)
 
 
 def products_of_a_solve(network: Any, x: Any, y: Any) -> float:
-    from torch.nn.functional import cross_entropy
-
-    from hessian_rmt.curvature import HessianOperator, top_eigenpairs
-
     return top_eigenpairs(HessianOperator(network, cross_entropy, x, y), 5, tol=1e-4).matvecs
 
 
@@ -87,37 +93,24 @@ def outliers_by_seeds(seeds: int) -> Work:
 
 
 def density_by_examples(examples: int) -> Work:
-    from torch.nn.functional import cross_entropy
-
-    from hessian_rmt.curvature import HessianOperator, lanczos_quadrature
-
     network, (x, y) = perceptron([100, 100]), batch(examples)
     operator = HessianOperator(network, cross_entropy, x, y, micro_batch=250, graph="stream")
     return lambda: bool(lanczos_quadrature(operator, 10)) and 1.0
 
 
 def exact_by_width(width: int, *, reduce: bool) -> Work:
-    from torch.nn.functional import avg_pool2d, cross_entropy
-
-    from hessian_rmt.curvature import exact_spectrum
-
     network, (x, y) = perceptron([width], (1, 7, 7)), batch(64)
     x = avg_pool2d(x, 4)
     return lambda: bool(exact_spectrum(network, cross_entropy, x, y, reduce=reduce)) and 1.0
 
 
 def convolution_by_points(points: int) -> Work:
-    from hessian_rmt.rmt import MarchenkoPastur, Semicircle, free_additive_convolution
-
     law = free_additive_convolution(Semicircle(0.5), MarchenkoPastur(0.5))
     x = np.linspace(*np.ravel(law.support)[[0, -1]], points)
     return lambda: bool(law.density(x).size) and 1.0
 
 
 def convolution_by_atoms(atoms: int) -> Work:
-    from hessian_rmt.rmt import Semicircle, free_additive_convolution
-    from hessian_rmt.rmt.discrete_laws import Empirical
-
     values = np.random.default_rng(0).standard_normal(atoms)
 
     def work() -> float:
@@ -128,9 +121,6 @@ def convolution_by_atoms(atoms: int) -> Work:
 
 
 def critical_points_by_runs(runs: int) -> Work:
-    from hessian_rmt.geometry.critical_points import find_critical_points
-    from hessian_rmt.geometry.memorisation import memorisation_runs
-
     made = memorisation_runs(8, 20, range(runs), seed=1)
 
     def work() -> float:
@@ -143,8 +133,6 @@ def critical_points_by_runs(runs: int) -> Work:
 
 
 def tests_by_matrices(matrices: int) -> Work:
-    from hessian_rmt.rmt.local_tests import goe_eigenvalues, ratio_agreement
-
     rng = np.random.default_rng(0)
     spectra = [goe_eigenvalues(200, rng) for _ in range(matrices)]
     return lambda: bool(ratio_agreement(spectra, replicates=9, seed=0)) and 1.0
@@ -205,7 +193,7 @@ def measure(stage: Stage) -> list[list[Any]]:
     rows = []
     for size in stage.sizes:
         command = [sys.executable, __file__, "--point", stage.name, str(size)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         shown = parameters(size) if stage.against == "parameters" else size
         rows.append([stage.name, stage.against, shown, *json.loads(done.stdout)])
     return rows
@@ -236,8 +224,6 @@ def comparisons(rows: list[list[Any]]) -> list[Comparison]:
 
 
 def draw(rows: list[list[Any]], folder: Path) -> None:
-    from hessian_rmt.figures.style import BLUE, VERMILION, new_figure
-
     figure, axes = new_figure(2, 5, panel=(2.2, 2.0))
     for ax, stage in zip(axes.flat, STAGES.values(), strict=True):
         own = np.array([row[2:] for row in rows if row[0] == stage.name], float)

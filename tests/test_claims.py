@@ -513,6 +513,7 @@ OPEN = [
     ("U15", quadrature(7)),
     ("U15", quadrature(12, residual=3.0)),
     ("A2", {name: {} for name in GOOD_LOCAL}),
+    ("A1", local({}, p_value=0.3, spacing_p=0.3, smallest_p=0.2)),
     ("A2", local({"signal": 0.02}, p_value=0.2, spacing_p=0.3, smallest_p=0.2)),
     ("A3", local({}, p_value=0.3, spacing_p=0.3, error=0.05)),
     ("A5", processes(0.4, control=-2.0)),

@@ -71,7 +71,15 @@ WITHOUT_TORCH = [
     script.stem
     for script in SCRIPTS
     if script.stem.startswith(
-        ("outlier_fits", "merge_outliers", "universality_", "claims", "front")
+        (
+            "outlier_fits",
+            "merge_outliers",
+            "universality_",
+            "claims",
+            "front",
+            "training_t",
+            "timel",
+        )
     )
 ]
 

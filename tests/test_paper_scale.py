@@ -83,7 +83,7 @@ def tiny(run: str) -> dict:
 @pytest.mark.slow
 @pytest.mark.parametrize("run", NETWORKS)
 def test_the_papers_networks_go_through_every_kind_of_job(checkout, run):
-    """Initialisation, a training step with augmentation, a batch's outlier, in separate jobs."""
+    """A training step with augmentation, and an outlier of one batch, in separate jobs."""
     folder = "results/tiny_paper"
     unit = f"{folder}/outliers/{run}/epoch-001/batch-000001.h5"
     targets = [f"{folder}/checkpoints/{run}/training.csv", unit]

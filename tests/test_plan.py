@@ -132,7 +132,7 @@ def test_the_profile_groups_rules_that_exist_and_are_brief(dry_run):
     grouped = PROFILE["groups"]
     assert set(grouped) <= {*NAMED, *(job.rule for job in planned_jobs(dry_run))}
     assert set(PROFILE["group-components"]) == set(grouped.values())
-    small = {rule for rule in NAMED if is_brief(rule)} - {"provenance"}
+    small = {rule for rule in NAMED if is_brief(rule)} - {"provenance", "timeline"}
     assert small <= set(grouped), "add them to groups in profiles/slurm/config.yaml"
     for rule in set(grouped) & set(NAMED):
         assert "threads:" not in WITH_SCRIPT[rule]

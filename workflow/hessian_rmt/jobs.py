@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -65,7 +65,7 @@ def job(log: str | Path) -> Iterator[Log]:
 
 def times_line(began: float, imports: float, work: float) -> str:
     """A log's last line, which `TIMES` matches; `began` in seconds since 1970."""
-    moment = datetime.fromtimestamp(began).isoformat(timespec="milliseconds")
+    moment = datetime.fromtimestamp(began, UTC).isoformat(timespec="milliseconds")
     return f"began {moment}, {imports:.2f} s of imports, {work:.2f} s of work"
 
 

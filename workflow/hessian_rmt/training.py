@@ -111,7 +111,7 @@ def resolve_device(name: str) -> torch.device:
 def initial_checkpoint(run: str, settings: Mapping[str, Any], data: Dataset) -> Checkpoint:
     """Epoch 0: the network at its initialisation."""
     _refuse_targets_and_shapes(settings["training"], data)
-    network = _build(run, settings, data)
+    network = _build(run, settings, data).to(resolve_device(settings["compute"]["device"]))
     checkpoint = Checkpoint(0, network.state_dict(), {}, _settings_key(settings))
     checkpoint.history.append(_evaluate(network, settings, data, epoch=0))
     return checkpoint
@@ -209,8 +209,9 @@ def _steps(order: Tensor, batch_size: int, network: nn.Module) -> list[Tensor]:
 def _newest(start: Checkpoint, state: Path | None, last_epoch: int, log: Log) -> Checkpoint:
     """The last epoch finished before an interruption, if it continues `start`; else `start`.
 
-    It does when its settings and all losses so far are those of `start`: other data under the same
-    name show in the losses. A state damaged by the interruption is as good as none.
+    It does when its settings and all losses so far are those of `start`, up to another machine's
+    round-off: other data under the same name show in the losses. A state damaged by the
+    interruption is as good as none.
     """
     if state is None or not state.exists():
         return start
@@ -220,8 +221,13 @@ def _newest(start: Checkpoint, state: Path | None, last_epoch: int, log: Log) ->
         log.line("the state left by an interruption is damaged; starting the segment anew")
         return start
     same = saved.settings == start.settings
-    same = same and repr(saved.history[: len(start.history)]) == repr(start.history)
+    rows = saved.history[: len(start.history)]
+    same = same and len(rows) == len(start.history)
+    same = same and np.allclose(rows, start.history, rtol=1e-4, atol=1e-6, equal_nan=True)
     if not (same and start.epoch < saved.epoch < last_epoch):
+        log.line(
+            "the state left by an interruption is another training's; starting the segment anew"
+        )
         return start
     log.line(f"going on from epoch {saved.epoch}, the last one finished before an interruption")
     return saved

@@ -10,7 +10,7 @@ GREY = "#BBBBBB"
 
 
 def timeline(spans: Sequence[Span]) -> Any:
-    """A bar for each job in the lane of its core, and each stage's seconds. spans: of `one_run`."""
+    """A bar for each job in a free lane, and each stage's seconds. spans: of `one_run`."""
     stages = by_stage(spans)
     colours = {stage: _colour(i) for i, stage in enumerate(stages)}
     figure, axes = new_figure(2, 1, panel=(7.0, 1.9))
@@ -20,7 +20,7 @@ def timeline(spans: Sequence[Span]) -> Any:
         gantt.barh(lane, span.work, left=span.began, height=0.9, **colours[span.stage])
         gantt.barh(lane, span.imports, left=span.start, height=0.9, color=GREY)
     found = shares(spans)
-    gantt.set(xlabel="seconds since the first job", ylabel="core", yticks=range(found.cores))
+    gantt.set(xlabel="seconds since the first job", ylabel="job at once", yticks=range(found.cores))
     gantt.set_title(
         f"{len(spans)} jobs in {found.wall / 60:.1f} minutes: {100 * found.work:.0f} % work, "
         f"{100 * found.imports:.0f} % imports, {100 * found.rest:.0f} % neither"

@@ -62,10 +62,11 @@ def extreme_statistics(
     """Ratios and their tests for each of `ARMS`, flat for HDF5.
 
     tables: one per batch, the fields of `curvature.extreme.ExtremeEigenvalues`. Returns
-    A/bounded_ratios, A/{all but the first three of `SUMMARY_COLUMNS`} for each arm A that has 20
-    ratios or more; and for E = top, bottom, by rank from that end: E/relative_residual (batches, m)
-    residuals over local mean spacing, nan beyond a batch's Ritz values, and E/certified (batches,).
-    dropped, frontier and share tell what was left out, and which residuals are certified.
+    A/bounded_ratios, A/{all but the first three of `SUMMARY_COLUMNS`} and A/smallest_p_value (as of
+    `local_statistics`) for each arm A that has 20 ratios or more; and for E = top, bottom, by rank
+    from that end: E/relative_residual (batches, m) residuals over local mean spacing, nan beyond a
+    batch's Ritz values, and E/certified (batches,). dropped, frontier and share tell what was left
+    out, and which residuals are certified.
 
     Raises UserError where both ends together have too few values.
     """
