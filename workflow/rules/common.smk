@@ -15,6 +15,11 @@ os.environ.update(
     )
 )
 
+# glibc gives arrays of more than 128 kB back to the system and gets them anew, zeroed, page by page:
+# a quarter of a convolutional network's Hessian product. It keeps them up to these limits, in bytes.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**25))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
+
 from hessian_rmt.config import check_config, run_settings
 from hessian_rmt.config_families import members
 from hessian_rmt.costs import runtime_minutes
