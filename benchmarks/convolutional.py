@@ -70,8 +70,8 @@ def solutions(name, network, batches, repeats):
     seconds = alternate(ways, repeats)
     plain, other, certified = (statistics.median(s) for s in seconds)
     found, theirs = [ours(network, x, y) for x, y in batches], [peer(network, *b) for b in batches]
-    exact = HessianOperator(network.double(), cross_entropy, batches[0][0].double(), batches[0][1])
     sure = ours(network, *batches[0], certified=True)
+    exact = HessianOperator(network.double(), cross_entropy, batches[0][0].double(), batches[0][1])
     residuals = []
     for values, vectors in (
         (found[0].values, found[0].vectors),

@@ -32,7 +32,7 @@ from hessian_rmt.rmt.law import Law
 from hessian_rmt.rmt.laws import KestenMcKay, MarchenkoPastur, Semicircle
 
 Array = NDArray[np.float64]
-POINTS, REPEATS, CASES, ETA = 1000, 7, 100, 1e-9
+POINTS, REPEATS, CASES, ETA = 1000, 3, 100, 1e-9
 SLOW = 0.5  # seconds for four points, beyond which a peer is not timed
 MOST_ATOMS = 50  # freealg solves a polynomial of one degree more at each point: minutes for 500
 COLUMNS = (
