@@ -152,9 +152,9 @@ STAGES = {
         Stage("outliers, a product of each", "seeds", (2, 4, 8), 1, 0, outliers_by_seeds),
         Stage("density, 10 steps", "examples", (1000, 2000, 4000, 8000), 1, 0,
               density_by_examples),
-        Stage("exact spectrum", "width of the layer, P = 60 w + 10", (10, 20, 40), 3, 2,
+        Stage("exact spectrum", "width w (P = 60 w + 10)", (10, 20, 40), 3, 2,
               lambda width: exact_by_width(width, reduce=True)),
-        Stage("exact spectrum, plain", "width of the layer, P = 60 w + 10", (10, 20, 40), 3, 2,
+        Stage("exact spectrum, plain", "width w (P = 60 w + 10)", (10, 20, 40), 3, 2,
               lambda width: exact_by_width(width, reduce=False)),
         Stage("free convolution", "points", (1000, 10_000, 100_000), 1, 1,
               convolution_by_points),
@@ -237,6 +237,8 @@ def draw(rows: list[list[Any]], folder: Path) -> None:
                       label=f"{what}: {exponent:.2f} ({expected:g})")  # fmt: skip
             ax.loglog(sizes, values[-1] * (sizes / sizes[-1]) ** expected, ":", color=colour)
         ax.set(title=stage.name, xlabel=stage.against)
+        ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=6)
+        ax.xaxis.minorticks_off()
         ax.legend()
     for suffix in ("pdf", "png"):
         figure.savefig(folder / f"growth.{suffix}")

@@ -282,11 +282,11 @@ def _local_statistics(
 def _rigidity(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
-    """Spectra of the signal: a hundredth of a second per replicate and matrix, 20 at most."""
+    """Spectra of the signal, 20 matrices at most, by replicate and level."""
     matrices = min(run["exact"]["batches"], 20) + run["exact"]["plain_batches"]
     replicates = config["local_tests"]["replicates"]
     levels = min(reduced_dimension(run, size), 3000)
-    return Cost(START + 1.5e-5 * matrices * replicates * levels, MEMORY)
+    return Cost(START + 6e-6 * matrices * replicates * levels, MEMORY)
 
 
 def _outlier_fits(
@@ -388,7 +388,7 @@ def _spiked_goe(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost
 
 
 def _budget_statistics(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
-    return Cost(START + 5e-2 * config["figures"]["applicability"]["fig8"]["bootstrap"], 150.0)
+    return Cost(START + 3e-3 * config["figures"]["applicability"]["fig8"]["bootstrap"], 150.0)
 
 
 def _averaging_theorems(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
