@@ -56,7 +56,8 @@ lint: env
 	touch $@
 
 # Goals and peers in one table, results/benchmarks/bench.csv; FULL=--full for the rows of many minutes.
-bench: .venv-peers/installed
+bench: env .venv-peers/installed
+	snakemake --cores 1 --quiet all -- data/mnist/train-images-idx3-ubyte data/fashion_mnist/train-images-idx3-ubyte
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outliers.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/convolutional.py
 	OMP_NUM_THREADS=2 .venv-peers/bin/python benchmarks/outlier_fits.py

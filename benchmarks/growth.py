@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/growth.py [results/benchmarks/growth.csv]
 
 Draws growth.pdf and growth.png beside the table. Every point is a process of its own: the mean of
-two runs after a first, and the most resident memory beyond what it had before. A slope is that of
-the three largest sizes; it is missed if it exceeds the expected one by more than 0.2, and memory
-under 20 MB has none. Sizes of the outlier stage are per product, since the number of products is
-the spectrum's doing.
+two runs after a first, and the most resident memory beyond what it had before (from /proc, so on
+Linux only). A slope is that of the three largest sizes; it is missed if it exceeds the expected one
+by more than 0.2, and memory under 20 MB has none. Sizes of the outlier stage are per product, since
+the number of products is the spectrum's doing.
 """
 
 import json
@@ -236,10 +236,15 @@ def draw(rows: list[list[Any]], folder: Path) -> None:
             ax.loglog(sizes, values, "o-", color=colour, markersize=3,
                       label=f"{what}: {exponent:.2f} ({expected:g})")  # fmt: skip
             ax.loglog(sizes, values[-1] * (sizes / sizes[-1]) ** expected, ":", color=colour)
-        ax.set(title=stage.name, xlabel=stage.against)
+        ax.set(title=stage.name, xlabel=stage.against, ylabel="s, MB")
         ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=6)
         ax.xaxis.minorticks_off()
         ax.legend()
+    figure.suptitle(
+        "time (s) and memory (MB) of one process, with the exponents of the three largest sizes; "
+        "dotted and in brackets: what theory allows",
+        fontsize=8,
+    )
     for suffix in ("pdf", "png"):
         figure.savefig(folder / f"growth.{suffix}")
 

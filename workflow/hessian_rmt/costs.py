@@ -169,8 +169,8 @@ def _train(
     epochs = run["checkpoints"]
     epoch = int(wildcards["epoch"])
     before = max((e for e in epochs if e < epoch), default=0)
-    epochs = epoch - before + (0.05 if before == 0 else 0.0)  # the initialisation's evaluation
-    work = epochs * size.train * size.seconds_per_example
+    evaluation = 0.05 if before == 0 else 0.0  # of the initialisation, in epochs
+    work = (epoch - before + evaluation) * size.train * size.seconds_per_example
     graph = 2e-4 * size.multiply_adds if size.convolutional else 0.0
     return _torch(work, _images_mb(size) + min(graph, run["compute"]["memory_mb"]))
 

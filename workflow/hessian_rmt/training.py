@@ -225,9 +225,7 @@ def _newest(start: Checkpoint, state: Path | None, last_epoch: int, log: Log) ->
     same = same and len(rows) == len(start.history)
     same = same and np.allclose(rows, start.history, rtol=1e-4, atol=1e-6, equal_nan=True)
     if not (same and start.epoch < saved.epoch < last_epoch):
-        log.line(
-            "the state left by an interruption is another training's; starting the segment anew"
-        )
+        log.line("the state left by an interruption is not of this segment; starting it anew")
         return start
     log.line(f"going on from epoch {saved.epoch}, the last one finished before an interruption")
     return saved

@@ -16,7 +16,7 @@ os.environ.update(
 )
 
 # glibc gives arrays of more than 128 kB back to the system and gets them anew, zeroed, page by page:
-# a quarter of a convolutional network's Hessian product. It keeps them up to these limits, in bytes.
+# up to a quarter of a small convolutional network's product. It keeps them up to these limits, in bytes.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**25))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
 

@@ -20,7 +20,8 @@ def timeline(spans: Sequence[Span]) -> Any:
         gantt.barh(lane, span.work, left=span.began, height=0.9, **colours[span.stage])
         gantt.barh(lane, span.imports, left=span.start, height=0.9, color=GREY)
     found = shares(spans)
-    gantt.set(xlabel="seconds since the first job", ylabel="job at once", yticks=range(found.cores))
+    gantt.set(xlabel="seconds since the first job", ylabel="job at once")
+    gantt.yaxis.get_major_locator().set_params(integer=True)
     gantt.set_title(
         f"{len(spans)} jobs in {found.wall / 60:.1f} minutes: {100 * found.work:.0f} % work, "
         f"{100 * found.imports:.0f} % imports, {100 * found.rest:.0f} % neither"
@@ -32,7 +33,7 @@ def timeline(spans: Sequence[Span]) -> Any:
     sums.set_yticks(range(len(names)), names)
     sums.invert_yaxis()
     sums.set(xlabel="seconds of all jobs together (grey: imports)")
-    figure.set_size_inches(7.0, 1.9 + 0.35 * found.cores + 0.2 * len(names))
+    figure.set_size_inches(7.0, 1.9 + min(0.35 * found.cores, 6) + 0.2 * len(names))
     return figure
 
 
