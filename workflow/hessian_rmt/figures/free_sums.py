@@ -85,7 +85,7 @@ def draw_graphs(statistics: Mapping[str, Any], files: Files) -> None:
         density.stairs(
             counts / (values.size * np.diff(edges)), edges, fill=True, color=BLUE, alpha=0.45
         )
-        density.plot(grid, law, color="k", lw=0.9, label="Kesten-McKay $\\boxplus$ semicircle")
+        density.plot(grid, law, color="k", lw=0.9, label="free convolution")
         density.axvline(values[:, -1].mean(), color=VERMILION, lw=0.8, label="trivial eigenvalue")
         density.set_ylim(0, 1.5 * law.max())
         density.legend(loc="upper left")
