@@ -482,7 +482,7 @@ def of_figure(paper: str, figure: str, **settings: Any) -> dict[str, Any]:
             {"critical_points", "critical_fits", "geometry_fig6"},
         ),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_setting_reruns_its_stage_and_no_other(smoke, overlay, rerun):
     """And, where a number may change, the claims that are judged by numbers."""
