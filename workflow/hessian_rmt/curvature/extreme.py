@@ -13,14 +13,9 @@
    (`curvature.certified_run`), with orthonormal vectors X and rho = ||H X - X Theta||_F.
 4. Completeness. P = 1 - X X^T. By Weyl's inequality for H and diag(Theta, P H P), the eigenvalues
    of H above lambda_max(P H P) + rho are one for one with Ritz values of the block, each within
-   rho of its own. m Lanczos products with P H P from a random start in N dimensions
-   give Ritz values l < u with
-
-       lambda_max(P H P) <= u + e (u - l) / (1 - 2 e),
-       e = (log(2 * 1.648 sqrt(N) / p) / (2 m - 1))^2,
-
-   and the same below l, except with probability p (Kuczynski, Wozniakowski, SIAM J. Matrix Anal.
-   Appl. 13, 1992, for both ends at once). What the block has beyond these two bounds is complete.
+   rho of its own. Lanczos products with P H P from a random start bound lambda_max(P H P) except
+   with probability p (`curvature.unseen`), and the same below. What the block has beyond these two
+   bounds is complete.
 """
 
 from __future__ import annotations
@@ -33,6 +28,7 @@ import torch
 from torch import Tensor
 
 from hessian_rmt.curvature.certified_run import SHARE, certified_run, local_mean_spacing
+from hessian_rmt.curvature.unseen import KrylovChain
 from hessian_rmt.errors import UserError
 
 FAILURE = 0.01  # probability p above
@@ -128,8 +124,9 @@ def extreme_eigenvalues(
     bottom, top = certified_run(relative, share)
     chosen = np.union1d(np.arange(bottom), np.arange(len(theta) - top, len(theta)))
     X = _rotated(V, _orthonormal(s[:, chosen], gram))
-    low, high, steps, margin = _deflated_extremes(core, X, _random(core, rng), checks)
-    margin += float(np.linalg.norm(residuals[chosen]))
+    chain = _deflated_chain(core, X, _random(core, rng), checks)
+    low, high = chain.reach(FAILURE)
+    margin = float(np.linalg.norm(residuals[chosen]))
     outside = [0.0] if operator.shape[0] > core.shape[0] else []
     return ExtremeEigenvalues(
         theta,
@@ -138,12 +135,12 @@ def extreme_eigenvalues(
         share,
         bottom,
         top,
-        check_bottom=low,
-        check_top=high,
+        check_bottom=chain.low,
+        check_top=chain.high,
         floor=min([low - margin, *outside]),
         ceiling=max([high + margin, *outside]),
         orthogonality=orthogonality,
-        matvecs=len(theta) + steps,
+        matvecs=len(theta) + len(chain.alphas),
     )
 
 
@@ -281,32 +278,23 @@ def _rotated(V: Tensor, s: np.ndarray) -> Tensor:
     return V[: len(coefficients)]
 
 
-def _deflated_extremes(
-    core: Any, X: Tensor, start: Tensor, steps: int
-) -> tuple[float, float, int, float]:
-    """Extreme Ritz values of P H P, the products used, and how far eigenvalues may lie beyond."""
+def _deflated_chain(core: Any, X: Tensor, start: Tensor, steps: int) -> KrylovChain:
+    """At most `steps` Lanczos steps with P H P from the start's part outside of X."""
     U = torch.empty((steps, len(start)), dtype=torch.float64, device=start.device)
     T = np.zeros((steps, steps))
+    betas = np.zeros(steps)
     _sweep(start, X)
     U[0] = start / torch.linalg.vector_norm(start)
-    m, beta, norm = 0, 0.0, 0.0
+    m, norm = 0, 0.0
     while m < steps:
         w = _product(core, U[m])
         norm = max(norm, float(torch.linalg.vector_norm(w)))
         w.addmv_(X.T, X @ w, alpha=-1.0)
-        beta = _sweep(w, U[: m + 1], T[: m + 1, m])
+        betas[m] = _sweep(w, U[: m + 1], T[: m + 1, m])
         m += 1
-        if beta <= _INVARIANT * norm or m == steps:
+        if betas[m - 1] <= _INVARIANT * norm:
             break
-        _sweep(w, X)
-        T[m, m - 1] = beta
-        U[m] = w / torch.linalg.vector_norm(w)
-    square = torch.from_numpy(T[:m, :m])
-    ritz = torch.linalg.eigvalsh((square + square.T) / 2).numpy()
-    low, high = float(ritz[0]), float(ritz[-1])
-    if beta <= _INVARIANT * norm:  # a random vector's whole Krylov space misses no eigenvalue
-        return low, high, m, beta
-    e = (np.log(2 * 1.648 * np.sqrt(len(start)) / FAILURE) / (2 * m - 1)) ** 2
-    if e >= 0.5:
-        raise ValueError(f"{m} check products tell nothing in {len(start)} dimensions; take more")
-    return low, high, m, float(e / (1 - 2 * e) * (high - low))
+        if m < steps:
+            _sweep(w, X)
+            U[m] = w / torch.linalg.vector_norm(w)
+    return KrylovChain(np.diagonal(T)[:m].copy(), betas[:m], len(start))

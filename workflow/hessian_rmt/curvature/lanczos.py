@@ -23,9 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hessian_rmt.curvature.unseen import KrylovChain
+
 _EPS = float(np.finfo(np.float64).eps)
 _PATIENCE = 15  # products without halving a residual that is near round-off
 _CHECK_PRODUCTS = 20
+_UNSEEN = 0.01  # probability of a further copy of a multiple eigenvalue
 _BASIS = 60  # vectors
 _COLUMNS = 2**16
 
@@ -73,7 +76,7 @@ def top_eigenpairs(
     basis_size: vectors kept before a restart (default: at least 60).
     check_multiplicity: a Krylov space of one start vector holds one eigenvector of each eigenvalue.
         So once converged, iteration goes on from a random vector until a further eigenvalue at or
-        above the wanted ones would have shown with probability 0.95 (at most 20 products, which is
+        above the wanted ones would have shown with probability 0.99 (at most 20 products, which is
         less than that needs close to the bulk); what shows is iterated to convergence in turn. So
         eigenvalues of any multiplicity are found.
     certify: where the operator's dtype is float32 and it has `.double()`, as `HessianOperator` has,
@@ -350,42 +353,38 @@ class _Lanczos:
     def _nothing_is_missed(self, tol: float, max_matvecs: int) -> bool:
         """Whether a random direction, deflated from the basis, holds no further wanted eigenvalue.
 
-        m products from a random vector miss a largest eigenvalue lambda of an N x N matrix, their
-        largest Ritz value being theta, with a probability of at most 1.648 sqrt(N) exp(-(2 m - 1)
-        sqrt(e)), e = (lambda - theta) / (lambda - lambda_min) (Kuczynski & Wozniakowski, SIAM J.
-        Matrix Anal. Appl. 13, 1992). False when something was found, or products ran out.
+        Stops once one would have gone unseen with a probability of at most `_UNSEEN`
+        (`curvature.unseen`). False when something was found, or products ran out.
         """
         if self.capacity < self.size and self.capacity - self.filled < _CHECK_PRODUCTS + 2:
             self._restart()
         self._append_random(depth_first=True)
-        known = len(self.processed)
-        for m in range(1, _CHECK_PRODUCTS + 1):
+        alphas, betas = [], []
+        for _ in range(_CHECK_PRODUCTS):
             if not self.queue or (self.filled == self.capacity and self.capacity < self.size):
                 return True
             if self.matvecs >= max_matvecs:
                 return False
+            p, following = self.queue[0], self.filled
             self._expand(depth_first=True)
             if not self._converged(tol):
                 return False
-            if self._missed_with_probability(self.processed[known:], m) < 0.05:
+            alphas.append(self.C[p, p])
+            betas.append(self.C[following, p] if self.filled > following else 0.0)
+            chain = KrylovChain(np.array(alphas), np.array(betas), self.size)
+            if betas[-1] == 0 or self._unseen_probability(chain) <= _UNSEEN:
                 return True
         return True
 
-    def _missed_with_probability(self, chain: list[int], products: int) -> float:
-        """The bound above for a missed eigenvalue at the last wanted one, over both ends."""
+    def _unseen_probability(self, chain: KrylovChain) -> float:
+        """Of a further eigenvalue at or beyond the last wanted one, over both ends."""
         theta, _, _ = self._ritz_pairs()
-        square = self.C[np.ix_(chain, chain)]
-        own = torch.linalg.eigvalsh(torch.from_numpy((square + square.T) / 2)).numpy()
-        spread = theta[-1] - theta[0]
-        gaps = []
+        probability = 0.0
         if self.which != "smallest":
-            gaps.append(theta[-self.k] - own[-1])
+            probability += chain.unseen_probability(theta[-self.k])
         if self.which != "largest":
-            gaps.append(own[0] - theta[self.k - 1])
-        if spread <= 0:
-            return 0.0
-        e = np.clip(min(gaps) / spread, 0, 1)
-        return float(1.648 * np.sqrt(self.size) * np.exp(-(2 * products - 1) * np.sqrt(e)))
+            probability += chain.unseen_probability(theta[self.k - 1])
+        return probability
 
     # -- restart ----------------------------------------------------------------------------------
 
