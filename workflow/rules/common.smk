@@ -277,7 +277,8 @@ def reduced_spectra(wildcards):
 
 
 def plain_spectra(wildcards):
-    w, batches = wildcards, config["runs"][wildcards.run]["exact"]["plain_batches"]
+    w, exact = wildcards, config["runs"][wildcards.run]["exact"]
+    batches = exact["plain_batches"] if w.part in exact["plain_parts"] else 0
     return batch_files(w.run, int(w.epoch), w.part, "plain", batches)
 
 
