@@ -313,7 +313,7 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
     assert smoke.plan("all", overlays=SCALES[scale]).code == 0
     targets = [f"{folder}/{address}" for address in addresses]
     answer = smoke.plan("--forceall", *targets, overlays=SCALES[scale])
-    epochs = 3 if scale == "smoke" else 11
+    epochs = {"smoke": 3, "laptop": 7, "paper": 11}[scale]
     expected = {
         "initialise": 1,
         "train": epochs - 1,
@@ -435,6 +435,7 @@ def of_figure(paper: str, figure: str, **settings: Any) -> dict[str, Any]:
     return {"figures": figures}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overlay", "rerun"),
     [

@@ -22,8 +22,12 @@ from hessian_rmt.data.catalogue import KNOWN
 START_TORCH, START = 2.3, 1.0
 # Memory in MB of a job before it works.
 MEMORY_TORCH, MEMORY = 450.0, 120.0
-# The work behind a multiply-add of a convolution in a training step, in seconds.
-SECONDS_PER_MULTIPLY_ADD = 1.35e-9
+# A training step or a product by convolutions, in seconds by an example's multiply-adds and by the
+# outputs of convolutions and BatchNorm, which is what small networks cost by.
+SECONDS_PER_MULTIPLY_ADD, SECONDS_PER_OUTPUT = 1.2e-10, 1.35e-8
+# What the graph of a gradient holds by such an output, and how much more a product takes that
+# builds its graphs anew
+BYTES_PER_OUTPUT, STREAMED = 12.0, 1.5
 # What a job may take beyond its estimate, and what the scheduler and a cold disk may add.
 MARGIN, ALLOWANCE_MINUTES = 4.0, 10.0
 
@@ -38,20 +42,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class Size:
-    """A run in numbers: training and test examples, parameters, multiply-adds of an example."""
+    """A run in numbers: training and test examples, parameters; an example's multiply-adds and the
+    outputs of its convolutions and BatchNorm."""
 
     train: int
     test: int
     inputs: int
     parameters: int
     multiply_adds: float
+    outputs: float
     convolutional: bool
 
     @property
     def seconds_per_example(self) -> float:
         """Seconds per example of a training step."""
         if self.convolutional:
-            return SECONDS_PER_MULTIPLY_ADD * self.multiply_adds
+            return SECONDS_PER_MULTIPLY_ADD * self.multiply_adds + SECONDS_PER_OUTPUT * self.outputs
         return 1.7e-5 + 5e-11 * self.multiply_adds
 
 
@@ -100,46 +106,113 @@ def size_of(run: Mapping[str, Any], runs: Mapping[str, Any]) -> Size:
     train = dataset.get("train_examples", train) - dataset.get("held_out", 0)
     test = dataset.get("held_out") or dataset.get("test_examples", test)
     network = run["network"]
-    parameters, multiply_adds = _network_size(network, shape, classes)
-    return Size(train, test, prod(shape), parameters, multiply_adds, network["name"] != "mlp")
+    layers = _layers(network, shape, classes)
+    return Size(
+        train,
+        test,
+        prod(shape),
+        layers.parameters,
+        layers.multiply_adds,
+        layers.outputs,
+        network["name"] != "mlp",
+    )
 
 
-def _network_size(
-    network: Mapping[str, Any], shape: tuple[int, ...], classes: int
-) -> tuple[int, float]:
-    """Parameters and multiply-adds of an example; of convolutional networks their main terms."""
-    arguments = network.get("arguments", {})
-    side = shape[-1]
+class _Layers:
+    """Parameters, multiply-adds and, of convolutions and BatchNorm, the outputs of an example."""
+
+    def __init__(self) -> None:
+        self.parameters, self.multiply_adds, self.outputs = 0, 0.0, 0.0
+
+    def linear(self, inputs: int, outputs: int) -> None:
+        self.parameters += (inputs + 1) * outputs
+        self.multiply_adds += inputs * outputs
+
+    def convolution(
+        self, inputs: int, outputs: int, kernel: int, pixels: int, *, bias: bool = True
+    ) -> None:
+        weights = kernel**2 * inputs * outputs
+        self.parameters += weights + (outputs if bias else 0)
+        self.multiply_adds += weights * pixels
+        self.outputs += outputs * pixels
+
+    def batch_norm(self, channels: int, pixels: int) -> None:
+        self.parameters += 2 * channels
+        self.outputs += channels * pixels
+
+
+def _layers(network: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> _Layers:
+    """An example's way through the network; a network of a user's own is one of 100,000."""
+    arguments, layers = network.get("arguments", {}), _Layers()
     match network["name"]:
         case "mlp":
             widths = [prod(shape), *arguments["hidden"], classes]
-            weights = sum(a * b for a, b in pairwise(widths))
-            return weights + sum(widths[1:]), float(weights)
-        case "preresnet":  # 17 c^2 weights a block, c = w, 2 w, 4 w at half the side each
-            weight = 17 * arguments.get("blocks", 12) * arguments.get("width", 16) ** 2
-            return 21 * weight, 3.0 * weight * side**2
-        case "wide_resnet":  # blocks of two 3x3 convolutions
-            blocks = (arguments.get("depth", 28) - 4) // 6
-            weight = 18 * blocks * (arguments.get("widening", 10) * arguments.get("width", 16)) ** 2
-            return 21 * weight, 3.0 * weight * side**2
+            for inputs, outputs in pairwise(widths):
+                layers.linear(inputs, outputs)
+        case "preresnet" | "wide_resnet":
+            _residual_layers(layers, network["name"], arguments, shape, classes)
         case "vgg":
-            channels, pixels, weights, work = shape[0], side**2, 0, 0.0
-            convolutions = arguments.get("convolutions", (2, 2, 3, 3, 3))
-            for number, widening in zip(convolutions, (1, 2, 4, 8, 8), strict=False):
-                for _ in range(number):
-                    wider = arguments.get("width", 64) * widening
-                    weights += 9 * channels * wider
-                    work += 9 * channels * wider * pixels
-                    channels = wider
-                pixels = max(1, pixels // 4)
-            head = 2 * channels**2 + channels * classes
-            return weights + head, work + head
+            _vgg_layers(layers, arguments, shape, classes)
         case "resnet34_imagenet":
-            return 21_800_000, 3.6e9
+            layers.parameters, layers.multiply_adds = 21_800_000, 3.6e9
+        case "imagenet_resnet" if arguments.get("architecture") == "wide_resnet101_2":
+            layers.parameters, layers.multiply_adds = 126_900_000, 2.3e10
         case "imagenet_resnet":
-            wide = arguments.get("architecture") == "wide_resnet101_2"
-            return (126_900_000, 2.3e10) if wide else (25_600_000, 4.1e9)
-    return 100_000, 1e7
+            layers.parameters, layers.multiply_adds = 25_600_000, 4.1e9
+        case _:
+            layers.parameters, layers.multiply_adds = 100_000, 1e7
+    return layers
+
+
+def _residual_layers(
+    layers: _Layers, name: str, arguments: Mapping[str, Any], shape: tuple[int, ...], classes: int
+) -> None:
+    """Three stages of `networks.preresnet` (bottlenecks) or `networks.wide_resnet`."""
+    width, side = arguments.get("width", 16), shape[-1]
+    bias = name == "wide_resnet"
+    if bias:
+        blocks = (arguments.get("depth", 28) - 4) // 6
+        widening, expansion = arguments.get("widening", 10), 1
+    else:
+        blocks, widening, expansion = arguments.get("blocks", 12), 1, 4
+    layers.convolution(shape[0], width, 3, side**2, bias=bias)
+    channels = width
+    for stage in range(3):
+        inner = widening * width << stage
+        for block in range(blocks):
+            before = side**2
+            side = (side + 1) // 2 if stage > 0 and block == 0 else side
+            out, after = expansion * inner, side**2
+            layers.batch_norm(channels, before)
+            layers.convolution(channels, inner, 3 if bias else 1, before, bias=bias)
+            layers.batch_norm(inner, before)
+            layers.convolution(inner, inner, 3, after, bias=bias)
+            if not bias:
+                layers.batch_norm(inner, after)
+                layers.convolution(inner, out, 1, after, bias=False)
+            if channels != out or before != after:
+                layers.convolution(channels, out, 1, after, bias=bias)
+            channels = out
+    layers.batch_norm(channels, side**2)
+    layers.linear(channels, classes)
+
+
+def _vgg_layers(
+    layers: _Layers, arguments: Mapping[str, Any], shape: tuple[int, ...], classes: int
+) -> None:
+    channels, side = shape[0], shape[-1]
+    for number, widening in zip(
+        arguments.get("convolutions", (2, 2, 3, 3, 3)), (1, 2, 4, 8, 8), strict=False
+    ):
+        for _ in range(number):
+            wider = arguments.get("width", 64) * widening
+            layers.convolution(channels, wider, 3, side**2)
+            if arguments.get("batch_norm", False):
+                layers.batch_norm(wider, side**2)
+            channels = wider
+        side = max(1, side // 2)
+    for outputs in (channels, channels, classes):
+        layers.linear(channels, outputs)
 
 
 def _features(network: Mapping[str, Any]) -> int:
@@ -171,8 +244,8 @@ def _train(
     before = max((e for e in epochs if e < epoch), default=0)
     evaluation = 0.05 if before == 0 else 0.0  # of the initialisation, in epochs
     work = (epoch - before + evaluation) * size.train * size.seconds_per_example
-    graph = 2e-4 * size.multiply_adds if size.convolutional else 0.0
-    return _torch(work, _images_mb(size) + min(graph, run["compute"]["memory_mb"]))
+    graph = run["training"]["batch_size"] * BYTES_PER_OUTPUT * size.outputs / 2**20
+    return _torch(work, _images_mb(size) + graph)
 
 
 def _initialise(
@@ -253,7 +326,7 @@ def _extreme(
 def _density(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], _: Mapping[str, Any]
 ) -> Cost:
-    """Products of two and a half gradients over the sample; a batch's noise takes as many again."""
+    """Products over the sample, from a kept graph where it fits; a batch's noise takes as many."""
     density, (kind, *numbers) = run["density"], wildcards["sample"].split("-")
     steps, examples = density["steps"] * density["probes"], size.train
     if kind == "augmented":
@@ -262,8 +335,9 @@ def _density(
         examples *= copies
     if kind == "draw":
         steps, examples = 2 * density["draws"]["steps"], int(numbers[0])
-    gradients = 2.5 * steps * examples * size.seconds_per_example
-    return _torch(gradients + 1e-9 * steps**2 * size.parameters, density["memory_mb"])
+    kept = 2 * examples * BYTES_PER_OUTPUT * size.outputs <= run["compute"]["memory_mb"] * 2**20
+    each = (1.0 if kept and kind != "augmented" else STREAMED) * size.seconds_per_example
+    return _torch(steps * examples * each + 1e-9 * steps**2 * size.parameters, density["memory_mb"])
 
 
 def _iterates(

@@ -84,9 +84,15 @@ def _openings_beside_semicircle(mu: Law, semicircle: Semicircle) -> _Openings:
     # beyond the hull -g' falls like 1 / w^2
     far = span + 2 * (variance**0.5 + abs(mu.mean) + np.abs(gaps.left).max())
     w_left, w_right = gaps.left[1:], gaps.right[1:]
-    found = np.zeros(len(w_left), bool)
+    # The atoms at a gap's two ends alone have -g' >= (m^(1/3) + m'^(1/3))^3 / (w' - w)^2 on it,
+    # which rules out most gaps of many atoms without a sum over all of them.
+    mass = dict(mu.atoms)
+    ends = sum(np.cbrt([mass.get(float(w), 0.0) for w in side]) for side in (w_left, w_right))
+    possible = np.flatnonzero(variance * ends**3 <= (w_right - w_left) ** 2)
+    w_left, w_right = w_left[possible], w_right[possible]
+    found = np.zeros(len(possible), bool)
     middle = np.empty(0)
-    if len(w_left):
+    if len(possible):
         inner = gap_points(w_left, w_right)
         sample = excess(inner.ravel()).reshape(inner.shape)
         k = np.clip(sample.argmin(1), 1, inner.shape[1] - 2)
@@ -110,7 +116,7 @@ def _openings_beside_semicircle(mu: Law, semicircle: Semicircle) -> _Openings:
     unmoved = excess(np.where(at_left, a + near, b - near)) <= 0
     y = mu.stieltjes(np.where(root.success, root.x, np.where(unmoved, edge, np.nan))).real
     high, low = np.r_[y[0], y[2 : 2 + inside]], np.r_[y[1], y[2 + inside :]]
-    i = np.r_[0, index + 1]
+    i = np.r_[0, possible[index] + 1]
     nodes = _spread(low, high, gaps.nodes[i])
     return _Openings(i, np.zeros_like(i), low, high, nodes)
 
