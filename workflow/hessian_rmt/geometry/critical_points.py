@@ -28,8 +28,10 @@ State = dict[str, Any]
 RUNNING, CRITICAL, FLAT, CAPPED = range(4)
 STATUS = ("running", "critical", "flat", "capped")
 
-# Networks whose Hessians are formed together; more would leave the processor's cache.
+# Networks whose Hessians are formed together, and numbers (networks x hidden units x examples) that
+# a step of descent touches together; more would leave the processor's cache.
 BLOCK = 2
+ACTIVATIONS_AT_ONCE = 2**14
 # S g is zero against |g| and |S| beyond which a run counts as flat.
 FLATNESS = 1e-7
 TRIES = 12  # of the damping, before a run counts as flat
@@ -75,20 +77,26 @@ def descend_to_random_loss(
     theta = theta.copy()
     initial = networks.loss(theta)
     wanted = uniform * initial
-    live = np.arange(networks.count)
-    active = networks
-    for step in range(max_steps + 1):
-        loss, gradient = active.loss_and_gradient(theta[live])
-        going = loss > wanted[live]
-        if not going.all():
-            live, gradient = live[going], gradient[going]
-            active = networks.take(live)
-        if step == max_steps or not live.size:
-            break
-        theta[live] -= learning_rate * gradient
     capped = np.zeros(networks.count, bool)
-    capped[live] = True
+    for live in _blocks(networks, np.arange(networks.count)):
+        active = networks.take(live)
+        for step in range(max_steps + 1):
+            loss, gradient = active.loss_and_gradient(theta[live])
+            going = loss > wanted[live]
+            if not going.all():
+                live, gradient = live[going], gradient[going]
+                active = networks.take(live)
+            if step == max_steps or not live.size:
+                break
+            theta[live] -= learning_rate * gradient
+        capped[live] = True
     return Starts(theta, initial, wanted, networks.loss(theta), capped)
+
+
+def _blocks(networks: Networks, index: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """`index` cut into networks that descend together."""
+    size = max(1, ACTIVATIONS_AT_ONCE // (networks.hidden * networks.inputs.shape[2]))
+    return [index[start : start + size] for start in range(0, index.size, size)]
 
 
 def find_critical_points(
@@ -235,7 +243,7 @@ class _Descent:
 
     def __init__(self, networks: Networks, tolerance: float, accept: float) -> None:
         self.networks, self.tolerance, self.accept = networks, tolerance, accept
-        self._taken: tuple[NDArray[np.intp], Networks] | None = None
+        self._taken: tuple[NDArray[np.intp], list[tuple[NDArray[np.intp], Networks]]] | None = None
 
     def begin(self, theta: Array) -> State:
         _, gradient, product = self.networks.gradient_and_product(theta)
@@ -252,12 +260,17 @@ class _Descent:
 
     def advance(self, state: State, live: NDArray[np.intp]) -> None:
         if self._taken is None or not np.array_equal(self._taken[0], live):
-            self._taken = live, self.networks.take(live)
+            blocks = _blocks(self.networks, live)
+            self._taken = live, [(block, self.networks.take(block)) for block in blocks]
+        for block, networks in self._taken[1]:
+            self._advance(state, block, networks)
+
+    def _advance(self, state: State, live: NDArray[np.intp], networks: Networks) -> None:
         x, slope, length = (state[key][live] for key in ("x", "slope", "step_length"))
         steepness = _squared(slope)
         move = -length[:, None] * slope
         x += move
-        _, gradient, product = self._taken[1].gradient_and_product(x)
+        _, gradient, product = networks.gradient_and_product(x)
         objective = _squared(gradient)
         product *= 2
         good = objective <= state["past"][live].max(axis=1) - 1e-4 * length * steepness
