@@ -3,11 +3,12 @@
     seconds(job) = start of the job + sum over its parts of (seconds per unit) x (units of work)
 
 The constants were set by hand to the wall times of a run of scale `laptop` (one thread per job, two
-jobs at once on two cores of a cloud machine, x86-64): 178 jobs of 1 to 215 seconds. A unit is what
+jobs at once on two cores of a cloud machine, x86-64): 282 jobs of 1 to 173 seconds. A unit is what
 the work grows with there: an example trained on, a product with a Hessian, d^2 or P^3 of an
-eigenproblem. Of convolutional networks only one small PreResNet was among them, and no GPU: for
-others multiply-adds carry the number over, a guess of the order of magnitude. docs/cluster.md has
-the errors; `python -m hessian_rmt.plan` compares with any run's own times.
+eigenproblem. An example costs a convolutional network by its multiply-adds and, which is most of it
+in a small one, by the numbers that its convolutions and BatchNorm put out. No large network and no
+GPU was among them: there a plan is a guess of the order of magnitude. docs/cluster.md has the
+errors; `python -m hessian_rmt.plan` compares with any run's own times.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ START_TORCH, START = 2.3, 1.0
 MEMORY_TORCH, MEMORY = 450.0, 120.0
 # A training step or a product by convolutions, in seconds by an example's multiply-adds and by the
 # outputs of convolutions and BatchNorm, which is what small networks cost by.
-SECONDS_PER_MULTIPLY_ADD, SECONDS_PER_OUTPUT = 1.2e-10, 1.35e-8
+SECONDS_PER_MULTIPLY_ADD, SECONDS_PER_OUTPUT = 1.4e-10, 1.55e-8
 # What the graph of a gradient holds by such an output, and how much more a product takes that
 # builds its graphs anew
 BYTES_PER_OUTPUT, STREAMED = 12.0, 1.5
@@ -68,7 +69,7 @@ def cost_of(rule: str, wildcards: Mapping[str, str], config: Mapping[str, Any]) 
         return _OF_RUNS[rule](run, size_of(run, config["runs"]), wildcards, config)
     if rule in _OF_FIGURES:
         return _OF_FIGURES[rule](wildcards, config)
-    return Cost(3.0, 150.0) if is_brief(rule) else None
+    return Cost(1.6, 150.0) if is_brief(rule) else None
 
 
 def is_brief(rule: str) -> bool:
@@ -242,8 +243,8 @@ def _train(
     epochs = run["checkpoints"]
     epoch = int(wildcards["epoch"])
     before = max((e for e in epochs if e < epoch), default=0)
-    evaluation = 0.05 if before == 0 else 0.0  # of the initialisation, in epochs
-    work = (epoch - before + evaluation) * size.train * size.seconds_per_example
+    # each epoch, and the initialisation, is evaluated on the test examples: a forward pass
+    work = (epoch - before) * (size.train + size.test / 3) * size.seconds_per_example
     graph = run["training"]["batch_size"] * BYTES_PER_OUTPUT * size.outputs / 2**20
     return _torch(work, _images_mb(size) + graph)
 
@@ -257,7 +258,7 @@ def _initialise(
 def _embeddings(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], _: Mapping[str, Any]
 ) -> Cost:
-    return _torch((size.train + size.test) * size.seconds_per_example / 20, _images_mb(size))
+    return _torch((size.train + size.test) * size.seconds_per_example / 3, _images_mb(size))
 
 
 def _outliers(
@@ -318,7 +319,7 @@ def _extreme(
     """Lanczos with full reorthogonalisation, and its products."""
     extreme, batch = run["extreme"], int(wildcards["sample"].split("-")[1])
     products = extreme["products"]
-    work = 1e-10 * products**2 * size.parameters
+    work = 1.35e-10 * products**2 * size.parameters
     work += products * batch * 3 * (size.seconds_per_example if size.convolutional else 1e-6)
     return _torch(work, 5e-6 * products * size.parameters)
 
@@ -336,7 +337,8 @@ def _density(
     if kind == "draw":
         steps, examples = 2 * density["draws"]["steps"], int(numbers[0])
     kept = 2 * examples * BYTES_PER_OUTPUT * size.outputs <= run["compute"]["memory_mb"] * 2**20
-    each = (1.0 if kept and kind != "augmented" else STREAMED) * size.seconds_per_example
+    each = size.seconds_per_example if size.convolutional else 6e-6
+    each *= 1.0 if kept and kind != "augmented" else STREAMED
     return _torch(steps * examples * each + 1e-9 * steps**2 * size.parameters, density["memory_mb"])
 
 
@@ -367,7 +369,7 @@ def _outlier_fits(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
     epochs, bootstrap = len(run["checkpoints"]), config["outlier_fits"]["bootstrap"]
-    return Cost(START + 3.5e-3 * epochs * bootstrap, 80.0)
+    return Cost(START + 5e-3 * epochs * bootstrap, 80.0)
 
 
 def _noise_statistics(
@@ -410,7 +412,7 @@ def _critical_points(wildcards: Mapping[str, str], config: Mapping[str, Any]) ->
     per_step = {
         "newton": 1.4e-3 * (1 + examples),
         "refined": 2.5e-3 * (1 + examples / 4),
-        "descent": 5e-5 * (1 + 3 * examples),
+        "descent": 5e-5 * (1 + examples),
         "minimum": 2.2e-3 * (1 + examples / 4),
         "linear": 3e-4 * (1 + examples),
     }[arm]
