@@ -119,7 +119,7 @@ def convolution_by_atoms(atoms: int) -> Work:
 
 
 def edges_by_atoms(atoms: int) -> Work:
-    """Each of the gaps between atoms may hold a gap of the sum, and is a sum over all atoms."""
+    """g is sampled on each of the gaps between atoms, as a sum over all atoms."""
     values = np.random.default_rng(0).standard_normal(atoms)
     return lambda: bool(free_additive_convolution(Empirical(values), Semicircle(0.5)).support) + 0.0
 

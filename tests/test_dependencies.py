@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ print(json.dumps(files))
 
 def loaded(script: Path) -> dict[str, str | None]:
     """The modules, with their files, that are there after a script's import statements."""
-    return all_loaded()[script]
+    return all_loaded()[script].result()
 
 
 @cache
-def all_loaded() -> dict[Path, dict[str, str | None]]:
+def all_loaded() -> dict[Path, Future[dict[str, str | None]]]:
     """Of every script, in as many processes at once as there are processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(SCRIPTS, pool.map(_loaded, SCRIPTS), strict=True))
+    pool = ThreadPoolExecutor(os.cpu_count())
+    return {script: pool.submit(_loaded, script) for script in SCRIPTS}
 
 
 def _loaded(script: Path) -> dict[str, str | None]:

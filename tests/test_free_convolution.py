@@ -197,6 +197,18 @@ def test_semicircle_and_atoms_have_the_right_edges(seed):
     assert len(general.low) == len(law.support)
 
 
+@pytest.mark.parametrize("mass", [0.5, 0.1, 0.003])
+@pytest.mark.parametrize("distance", [1e-3, 1.0, 10.0, 30.0, 300.0, 1e4])
+def test_two_atoms_part_at_the_variance_of_their_bound(mass, distance):
+    """min m / t^2 + m' / (d - t)^2 = (m^(1/3) + m'^(1/3))^3 / d^2 rules gaps out."""
+    atoms = Atoms([-1.0, distance - 1.0], [mass, 1 - mass])
+    critical = distance**2 / (np.cbrt(mass) + np.cbrt(1 - mass)) ** 3
+    for factor, intervals in ((1 - 1e-6, 2), (1 + 1e-6, 1)):
+        semicircle = Semicircle(factor * critical)
+        assert len(free_additive_convolution(atoms, semicircle).support) == intervals
+        assert len(free_edges._openings(atoms, semicircle).low) == intervals
+
+
 def _polish(w, x, m, variance):
     for _ in range(30):
         value = np.sum(m / (w - x) ** 2) - 1 / variance

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import nn
 
 from hessian_rmt.costs import Size, cost_of, is_brief, runtime_minutes, size_of
+from hessian_rmt.networks import build_network
+from hessian_rmt.networks.batch_norm import BatchNorm
 from hessian_rmt.plan import merged_config, planned_jobs, read_benchmarks, table, totals
 from test_dependencies import WITH_SCRIPT
 from test_workflow import SMOKE, Checkout, copy_of_checkout
@@ -122,6 +126,43 @@ NETWORKS: list[tuple[dict[str, Any], str, int]] = [
 def test_sizes_are_those_of_the_networks(network, dataset, parameters):
     size: Size = size_of({"network": network, "dataset": {"name": dataset}}, {})
     assert size.parameters == parameters
+
+
+SMALL_NETWORKS: list[dict[str, Any]] = [
+    {"name": "vgg", "arguments": {"convolutions": [1, 2], "width": 4}},
+    {"name": "vgg", "arguments": {"convolutions": [1, 1, 1], "width": 3, "batch_norm": True}},
+    {"name": "preresnet", "arguments": {"blocks": 2, "width": 3}},
+    {"name": "wide_resnet", "arguments": {"depth": 16, "widening": 2, "width": 2}},
+]
+
+
+@pytest.mark.parametrize("network", SMALL_NETWORKS, ids=str)
+@pytest.mark.parametrize("side", [8, 9])
+def test_work_is_counted_as_an_example_passes(network, side):
+    """Multiply-adds and outputs, of one that is passed through the network itself."""
+    model = build_network(network, (1, side, side), 10, seed=0).eval()
+    counted = {"multiply_adds": 0.0, "outputs": 0.0}
+
+    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            pixels = output[0, 0].numel()
+            counted["multiply_adds"] += module.weight.numel() * pixels
+        if isinstance(module, nn.Conv2d | BatchNorm):
+            counted["outputs"] += output.numel()
+
+    for module in model.modules():
+        module.register_forward_hook(count)
+    model(torch.zeros(1, 1, side, side))
+    dataset = {"name": "mnist", "image_size": side}
+    size = size_of({"network": network, "dataset": dataset}, {})
+    assert size.multiply_adds == counted["multiply_adds"]
+    assert size.outputs == counted["outputs"]
+
+
+def test_no_convolutional_network_is_for_free():
+    for network in ("resnet34_imagenet", "imagenet_resnet", "my_networks:small"):
+        size = size_of({"network": {"name": network}, "dataset": {"name": "cifar10"}}, {})
+        assert min(size.parameters, size.multiply_adds, size.outputs) > 0
 
 
 # The profile --------------------------------------------------------------------------------------

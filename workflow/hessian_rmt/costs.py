@@ -5,10 +5,10 @@
 The constants were set by hand to the wall times of a run of scale `laptop` (one thread per job, two
 jobs at once on two cores of a cloud machine, x86-64): 282 jobs of 1 to 173 seconds. A unit is what
 the work grows with there: an example trained on, a product with a Hessian, d^2 or P^3 of an
-eigenproblem. An example costs a convolutional network by its multiply-adds and, which is most of it
-in a small one, by the numbers that its convolutions and BatchNorm put out. No large network and no
-GPU was among them: there a plan is a guess of the order of magnitude. docs/cluster.md has the
-errors; `python -m hessian_rmt.plan` compares with any run's own times.
+eigenproblem. What an example costs a convolutional network is a sum over its multiply-adds and over
+the outputs of its convolutions and BatchNorm, which dominate in small networks. No large network
+and no GPU was among them: there a plan is a guess of the order of magnitude. docs/cluster.md has
+the errors; `python -m hessian_rmt.plan` compares with any run's own times.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -125,6 +125,9 @@ class _Layers:
     def __init__(self) -> None:
         self.parameters, self.multiply_adds, self.outputs = 0, 0.0, 0.0
 
+    def known(self, parameters: int, multiply_adds: float, outputs: float) -> None:
+        self.parameters, self.multiply_adds, self.outputs = parameters, multiply_adds, outputs
+
     def linear(self, inputs: int, outputs: int) -> None:
         self.parameters += (inputs + 1) * outputs
         self.multiply_adds += inputs * outputs
@@ -155,13 +158,13 @@ def _layers(network: Mapping[str, Any], shape: tuple[int, ...], classes: int) ->
         case "vgg":
             _vgg_layers(layers, arguments, shape, classes)
         case "resnet34_imagenet":
-            layers.parameters, layers.multiply_adds = 21_800_000, 3.6e9
+            layers.known(21_800_000, 3.6e9, 7.5e6)
         case "imagenet_resnet" if arguments.get("architecture") == "wide_resnet101_2":
-            layers.parameters, layers.multiply_adds = 126_900_000, 2.3e10
+            layers.known(126_900_000, 2.3e10, 4.2e7)
         case "imagenet_resnet":
-            layers.parameters, layers.multiply_adds = 25_600_000, 4.1e9
+            layers.known(25_600_000, 4.1e9, 2.2e7)
         case _:
-            layers.parameters, layers.multiply_adds = 100_000, 1e7
+            layers.known(100_000, 1e7, 1e5)
     return layers
 
 
@@ -170,13 +173,13 @@ def _residual_layers(
 ) -> None:
     """Three stages of `networks.preresnet` (bottlenecks) or `networks.wide_resnet`."""
     width, side = arguments.get("width", 16), shape[-1]
-    bias = name == "wide_resnet"
-    if bias:
+    wide = name == "wide_resnet"
+    if wide:
         blocks = (arguments.get("depth", 28) - 4) // 6
         widening, expansion = arguments.get("widening", 10), 1
     else:
         blocks, widening, expansion = arguments.get("blocks", 12), 1, 4
-    layers.convolution(shape[0], width, 3, side**2, bias=bias)
+    layers.convolution(shape[0], width, 3, side**2, bias=wide)
     channels = width
     for stage in range(3):
         inner = widening * width << stage
@@ -185,14 +188,14 @@ def _residual_layers(
             side = (side + 1) // 2 if stage > 0 and block == 0 else side
             out, after = expansion * inner, side**2
             layers.batch_norm(channels, before)
-            layers.convolution(channels, inner, 3 if bias else 1, before, bias=bias)
+            layers.convolution(channels, inner, 3 if wide else 1, before, bias=wide)
             layers.batch_norm(inner, before)
-            layers.convolution(inner, inner, 3, after, bias=bias)
-            if not bias:
+            layers.convolution(inner, inner, 3, after, bias=wide)
+            if not wide:
                 layers.batch_norm(inner, after)
                 layers.convolution(inner, out, 1, after, bias=False)
             if channels != out or before != after:
-                layers.convolution(channels, out, 1, after, bias=bias)
+                layers.convolution(channels, out, 1, after, bias=wide)
             channels = out
     layers.batch_norm(channels, side**2)
     layers.linear(channels, classes)
@@ -243,10 +246,10 @@ def _train(
     epochs = run["checkpoints"]
     epoch = int(wildcards["epoch"])
     before = max((e for e in epochs if e < epoch), default=0)
-    # each epoch, and the initialisation, is evaluated on the test examples: a forward pass
+    # each epoch is evaluated on the test examples: a forward pass
     work = (epoch - before) * (size.train + size.test / 3) * size.seconds_per_example
     graph = run["training"]["batch_size"] * BYTES_PER_OUTPUT * size.outputs / 2**20
-    return _torch(work, _images_mb(size) + graph)
+    return _torch(work, _images_mb(size) + min(graph, run["compute"]["memory_mb"]))
 
 
 def _initialise(
@@ -359,7 +362,9 @@ def _rigidity(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
     """Spectra of the signal, 20 matrices at most, by replicate and level."""
-    matrices = min(run["exact"]["batches"], 20) + run["exact"]["plain_batches"]
+    exact = run["exact"]
+    plain = exact["plain_batches"] if wildcards["part"] in exact["plain_parts"] else 0
+    matrices = min(exact["batches"], 20) + plain
     replicates = config["local_tests"]["replicates"]
     levels = min(reduced_dimension(run, size), 3000)
     return Cost(START + 6e-6 * matrices * replicates * levels, MEMORY)

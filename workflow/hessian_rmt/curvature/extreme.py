@@ -281,8 +281,7 @@ def _rotated(V: Tensor, s: np.ndarray) -> Tensor:
 def _deflated_chain(core: Any, X: Tensor, start: Tensor, steps: int) -> KrylovChain:
     """At most `steps` Lanczos steps with P H P from the start's part outside of X."""
     U = torch.empty((steps, len(start)), dtype=torch.float64, device=start.device)
-    T = np.zeros((steps, steps))
-    betas = np.zeros(steps)
+    alphas, betas = np.zeros((2, steps))
     _sweep(start, X)
     U[0] = start / torch.linalg.vector_norm(start)
     m, norm = 0, 0.0
@@ -290,11 +289,13 @@ def _deflated_chain(core: Any, X: Tensor, start: Tensor, steps: int) -> KrylovCh
         w = _product(core, U[m])
         norm = max(norm, float(torch.linalg.vector_norm(w)))
         w.addmv_(X.T, X @ w, alpha=-1.0)
-        betas[m] = _sweep(w, U[: m + 1], T[: m + 1, m])
+        coefficients = np.zeros(m + 1)
+        betas[m] = _sweep(w, U[: m + 1], coefficients)
+        alphas[m] = coefficients[m]
         m += 1
         if betas[m - 1] <= _INVARIANT * norm:
             break
         if m < steps:
             _sweep(w, X)
             U[m] = w / torch.linalg.vector_norm(w)
-    return KrylovChain(np.diagonal(T)[:m].copy(), betas[:m], len(start))
+    return KrylovChain(alphas[:m], betas[:m], len(start))

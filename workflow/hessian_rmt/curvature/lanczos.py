@@ -28,7 +28,7 @@ from hessian_rmt.curvature.unseen import KrylovChain
 _EPS = float(np.finfo(np.float64).eps)
 _PATIENCE = 15  # products without halving a residual that is near round-off
 _CHECK_PRODUCTS = 20
-_UNSEEN = 0.01  # probability of a further copy of a multiple eigenvalue
+_UNSEEN = 0.01  # probability that a further copy of a wanted eigenvalue goes unseen
 _BASIS = 60  # vectors
 _COLUMNS = 2**16
 
@@ -377,14 +377,12 @@ class _Lanczos:
         return True
 
     def _unseen_probability(self, chain: KrylovChain) -> float:
-        """Of a further eigenvalue at or beyond the last wanted one, over both ends."""
+        """Of a further eigenvalue at or beyond the last wanted one; of both ends together."""
         theta, _, _ = self._ritz_pairs()
-        probability = 0.0
-        if self.which != "smallest":
-            probability += chain.unseen_probability(theta[-self.k])
-        if self.which != "largest":
-            probability += chain.unseen_probability(theta[self.k - 1])
-        return probability
+        last = {"largest": [-self.k], "smallest": [self.k - 1], "both": [-self.k, self.k - 1]}
+        ends = [chain.unseen_probability(theta[i]) for i in last[self.which]]
+        # not the sum, whose split would depend on the random vector
+        return len(ends) * max(ends)
 
     # -- restart ----------------------------------------------------------------------------------
 

@@ -60,15 +60,15 @@ class KrylovChain:
 
     def _log_probability(self, x: float) -> float:
         """log q(x), without the overflow of polynomials far from their zeros."""
-        before, newest, squares, log_scale = 0.0, 1.0, 1.0, 0.0
-        beta_before = 0.0
+        before, newest, beta_before = 0.0, 1.0, 0.0
+        squares, log_scale = 1.0, 0.0  # the sum of squares is squares exp(log_scale)
         for alpha, beta in zip(self.alphas, self.betas, strict=True):
             if beta == 0:
-                return -np.inf if x not in (self.low, self.high) else 0.0
+                return -np.inf
             following = ((x - alpha) * newest - beta_before * before) / beta
             before, newest, beta_before = newest, following, beta
             squares += newest**2
             if squares > 1e100:
-                before, newest, squares = before * 1e-50, newest * 1e-50, squares * 1e-100
-                log_scale += 100 * np.log(10.0)
+                before, newest = before / squares**0.5, newest / squares**0.5
+                log_scale, squares = log_scale + np.log(squares), 1.0
         return 0.5 * (np.log(2 * self.dimension / np.pi) - np.log(squares) - log_scale)

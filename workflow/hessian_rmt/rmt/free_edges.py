@@ -74,13 +74,21 @@ def _openings_beside_semicircle(mu: Law, semicircle: Semicircle) -> _Openings:
     """dz/dF > 0 where -g' < 1 / variance, and -g' = int dmu / (w - x)^2 is convex on every gap."""
     gaps, variance = mu.gaps, semicircle.variance
 
+    span = gaps.left[0] - gaps.right[0]
+
     def excess(w: Array, *_: Array) -> Array:
+        value = logarithm(w)
+        # -g' = F' / F^2 is infinity by infinity where g = 0, as half-way between equal atoms
+        at_zero = np.isnan(value)
+        value[at_zero] = logarithm(w[at_zero] + 1e-13 * span)
+        return value
+
+    def logarithm(w: Array) -> Array:
         z = w.astype(complex)
         h, slope = mu.h_transform(z)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.log(variance * ((1 + slope) / (z + h) ** 2).real)
 
-    span = gaps.left[0] - gaps.right[0]
     # beyond the hull -g' falls like 1 / w^2
     far = span + 2 * (variance**0.5 + abs(mu.mean) + np.abs(gaps.left).max())
     w_left, w_right = gaps.left[1:], gaps.right[1:]
