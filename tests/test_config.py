@@ -553,6 +553,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(item, (*place, key))
 
 
+@pytest.mark.slow
 def test_random_mutations_end_in_one_sentence_or_a_valid_configuration() -> None:
     rng = random.Random(2022)
     values = [

@@ -220,6 +220,7 @@ def sbatch_calls(checkout: Checkout, tmp_path: Path, *arguments: str, **overlay:
     return calls.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_what_sbatch_is_asked(checkout, tmp_path):
     calls = sbatch_calls(checkout, tmp_path, "results/smoke/checkpoints/mlp_mnist/epoch-000.pt")
     (call,) = [call for call in calls if "--target-jobs 'initialise:" in call]
@@ -230,6 +231,7 @@ def test_what_sbatch_is_asked(checkout, tmp_path):
     assert "gpu" not in call.partition("--wrap")[0]
 
 
+@pytest.mark.slow
 def test_a_run_on_gpus_asks_for_one(checkout, tmp_path):
     device = {"mlp_mnist": {"compute": {"device": "cuda", "threads": 3}}}
     target = "results/smoke/checkpoints/mlp_mnist/epoch-000.pt"
@@ -241,6 +243,7 @@ def test_a_run_on_gpus_asks_for_one(checkout, tmp_path):
     assert "--ntasks" not in asked
 
 
+@pytest.mark.slow
 def test_a_gpu_has_its_partition(checkout, tmp_path):
     device = {"mlp_mnist": {"compute": {"device": "cuda:0"}}}
     targets = [
