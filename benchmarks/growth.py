@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/growth.py [results/benchmarks/growth.csv]
 
 Draws growth.pdf and growth.png beside the table. Every point is a process of its own: the fastest
-of three runs after a first, and the most resident memory beyond what it had before (from /proc, so on
-Linux only). A slope is that of the three largest sizes; it is missed if it exceeds the expected one
-by more than 0.2, and memory under 20 MB has none. Sizes of the outlier stage are per product, since
-the number of products is the spectrum's doing.
+of three runs after a first, and the most resident memory beyond what it had before (from /proc, so
+on Linux only). A slope is that of the three largest sizes; it is missed if it exceeds the expected
+one by more than 0.2, and memory under 20 MB has none. Sizes of the outlier stage are per product,
+since the number of products is the spectrum's doing.
 """
 
 import json
