@@ -25,6 +25,7 @@ def checkout(tmp_path_factory) -> Checkout:
     return copy_of_checkout(tmp_path_factory.mktemp("paper"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", NETWORKS)
 def test_the_plan_is_the_papers_grid(checkout, run):
     target = f"results/paper/statistics/universality/outliers-{run}.h5"

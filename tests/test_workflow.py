@@ -289,7 +289,9 @@ def test_the_timeline_has_every_job(smoke):
 SCALES = {"laptop": (), "smoke": (SMOKE,), "paper": ("workflow/scales/paper.yaml",)}
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    "scale", ["laptop", "smoke", pytest.param("paper", marks=pytest.mark.slow)]
+)
 def test_every_scale_and_every_address_can_be_planned(smoke, scale):
     folder = f"results/{scale}"
     addresses = [
