@@ -121,16 +121,18 @@ def _draw_histogram(ax: Any, cell: Cell, arm: str, quantity: str) -> None:
     if histogram is None:
         return
     edges, density, _ = histogram
+    matrices = int(cell.statistics[f"{arm}/matrices"])
+    name = f"{ARM_LABELS[arm]} ({matrices})"
     if quantity == "ratios":
         mean, low, high = (
             cell.statistics[f"{arm}/{name}"] for name in ("mean_bounded_ratio", "low", "high")
         )
-        label = f"{ARM_LABELS[arm]}: {mean:.4f} $\\pm$ {(high - low) / 2:.4f}"
+        label = f"{name}: {mean:.4f} $\\pm$ {(high - low) / 2:.4f}"
     else:
         one, own = (
             cell.statistics[f"{arm}/{name}_p_value"] for name in ("spacing", "matched_spacing")
         )
-        label = f"{ARM_LABELS[arm]}: p = {one:.2f}, {own:.2f}"
+        label = f"{name}: p = {one:.2f}, {own:.2f}"
     filled = arm == "signal"
     color, alpha = ARM_COLORS[arm], 0.45 if filled else 1.0
     ax.stairs(density, edges, fill=filled, color=color, alpha=alpha, label=label)

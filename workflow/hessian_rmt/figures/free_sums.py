@@ -40,11 +40,12 @@ def draw_pairs(statistics: Mapping[str, Any], files: Files) -> None:
         control = "diagonal" in pair
         ax.stairs(empirical, edges, fill=True, color=ORANGE if control else BLUE, alpha=0.45)
         ax.plot(get["grid"], get["density"], color="k", lw=0.9)
-        ax.set_title(pair.replace("+", " + ") + (" (control)" if control else ""))
+        ax.set_title(pair.replace("+", " + "))
         facts = [
             statistics[f"{pair}/{n}"] for n in ("distance", "p_value", "outliers", "outlier_mean")
         ]
-        text = f"KS {facts[0]:.4f}\np = {facts[1]:.1g}"
+        text = "control\n" if control else ""
+        text += f"KS {facts[0]:.4f}\np = {facts[1]:.1g}"
         if facts[2] > 0 and not control:  # the control's bulk is wider than the law
             text += f"\noutlier {facts[3]:.4g}"
         ax.annotate(text, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=6)
