@@ -326,7 +326,12 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
     seed = derive_seed(settings["seed"], _stream(run, settings["training"]), "network")
-    return build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
+    network = build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
+    if resolve_device(settings["compute"]["device"]).type == "cpu":
+        # Pixels of all channels side by side: convolutions then need no other order of their own.
+        # Up to 1.7 times faster in float64, where they certify eigenvalues, 1.1 to 1.4 in float32.
+        network = network.to(memory_format=torch.channels_last)
+    return network
 
 
 def _stream(run: str, training: Mapping[str, Any]) -> str:

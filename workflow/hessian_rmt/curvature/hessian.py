@@ -381,8 +381,8 @@ def _refuse_memory(
 def examples_within(
     network: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, memory_mb: float
 ) -> int:
-    """How many examples' graphs fit in `memory_mb`, at least one: the largest micro-batch."""
-    per_example = _graph_bytes_per_example(network, loss, inputs, targets)
+    """How many examples' graphs and products fit in `memory_mb`, at least one."""
+    per_example = _WITH_PRODUCT * _graph_bytes_per_example(network, loss, inputs, targets)
     return max(1, int(memory_mb * 2**20 / per_example))
 
 
