@@ -43,6 +43,7 @@ from hessian_rmt.rmt.local_laws import (
 from hessian_rmt.rmt.spacings import (
     Unfolding,
     count_ties,
+    end_to_end_ratios,
     smooth_staircase,
     sorted_spectra,
     spacing_ratios,
@@ -54,6 +55,7 @@ Array = NDArray[np.float64]
 SEGMENT, MARGIN = 128, 16  # spacings kept of each simulated matrix, and left out at either end
 SIMULATED = (1 << 9, 1 << 12)  # fewest and most matrices simulated for one test
 PER_OBSERVED = 20  # simulated for each observed spacing, between those bounds
+AT_ONCE = 1 << 21  # levels in memory
 BLOCK, FEWEST_MATRICES = 50, 20  # see `mean_bounded_ratio`
 
 
@@ -114,8 +116,9 @@ def matched_goe(
     """
     ordered = sorted_spectra(spectra, at_least=3)
     quantiles = [smooth_staircase(spectrum, window=window)[1] for spectrum in ordered]
-    for levels in _goe_levels([len(spectrum) for spectrum in ordered], sets, seed):
-        yield [quantile(x) for quantile, x in zip(quantiles, levels, strict=True)]
+    for levels in _goe_level_blocks([len(spectrum) for spectrum in ordered], sets, seed):
+        matched = [np.sort(quantile(x)) for quantile, x in zip(quantiles, levels, strict=True)]
+        yield from map(list, zip(*matched, strict=True))
 
 
 def spacing_agreement(
@@ -200,7 +203,7 @@ def ratio_agreement(
     ordered = sorted_spectra(spectra, at_least=3)
 
     def statistics(spectra: list[Array]) -> tuple[float, float, int]:
-        ratios = np.concatenate([spacing_ratios(x, bounded=bounded) for x in spectra])
+        ratios = end_to_end_ratios(spectra, bounded=bounded)
         within = ratios if bounded else _bounded(ratios)
         return _distance(ratios, law), float(np.mean(within)), len(ratios)
 
@@ -259,20 +262,32 @@ def _goe_levels(
     sizes: Sequence[int], sets: int, seed: int, observed: int | None = None
 ) -> Iterator[list[Array]]:
     """`sets` lists of GOE levels of density one, the i-th of n, from zero, at about i + 1/2."""
+    for block in _goe_level_blocks(sizes, sets, seed, observed):
+        yield from map(list, zip(*block, strict=True))
+
+
+def _goe_level_blocks(
+    sizes: Sequence[int], sets: int, seed: int, observed: int | None = None
+) -> Iterator[list[Array]]:
+    """The levels (c, n) of c sets at once, `sets` in all, for each of the sizes n."""
     observed = sum(sizes) if observed is None else observed
     wanted = PER_OBSERVED * observed // SEGMENT
     matrices = 1 << (min(max(wanted, SIMULATED[0]), SIMULATED[1]) - 1).bit_length()
     simulated = _simulated_spacings(matrices, seed)
     rng = np.random.default_rng([seed, 1])
-    for _ in range(sets):
-        yield [_assembled(n, simulated, rng) for n in sizes]
+    at_once = max(1, AT_ONCE // sum(sizes))
+    for start in range(0, sets, at_once):
+        count = min(at_once, sets - start)
+        yield [_assembled(count, n, simulated, rng) for n in sizes]
 
 
-def _assembled(n: int, simulated: Array, rng: np.random.Generator) -> Array:
-    start = int(rng.integers(SEGMENT))
-    pieces = simulated[rng.integers(len(simulated), size=-(-(start + n) // SEGMENT))]
-    levels = np.cumsum(pieces.ravel()[start : start + n])
-    return levels - levels.mean() + 0.5 * n + rng.uniform(-0.5, 0.5)
+def _assembled(sets: int, n: int, simulated: Array, rng: np.random.Generator) -> Array:
+    starts = rng.integers(SEGMENT, size=(sets, 1))
+    rows = rng.integers(len(simulated), size=(sets, -(-(SEGMENT - 1 + n) // SEGMENT)))
+    pieces = simulated[rows].reshape(sets, -1)
+    levels = np.cumsum(np.take_along_axis(pieces, starts + np.arange(n), axis=1), axis=1)
+    levels += 0.5 * n + rng.uniform(-0.5, 0.5, (sets, 1)) - levels.mean(axis=1, keepdims=True)
+    return levels
 
 
 @lru_cache(maxsize=2)

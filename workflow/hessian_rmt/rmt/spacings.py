@@ -92,9 +92,16 @@ def spacing_ratios(eigenvalues: ArrayLike, *, bounded: bool = False) -> Array:
     Equal eigenvalues: a ratio is 0 or infinite where one of its spacings is zero, and left out
     where both are, so that n eigenvalues have n - 2 ratios at most; `count_ties` counts.
     """
-    (ordered,) = sorted_spectra([eigenvalues], at_least=3)
-    spacings = np.diff(ordered)
-    before, after = spacings[:-1], spacings[1:]
+    return end_to_end_ratios(sorted_spectra([eigenvalues], at_least=3), bounded=bounded)
+
+
+def end_to_end_ratios(spectra: Sequence[Array], *, bounded: bool = False) -> Array:
+    """`spacing_ratios` of spectra that are ascending already, one after the other."""
+    spacings = np.diff(np.concatenate(spectra))
+    inside = np.ones(len(spacings) - 1, bool)
+    between = np.cumsum([len(spectrum) for spectrum in spectra[:-1]], dtype=int) - 1
+    inside[between - 1] = inside[between] = False  # ratios with a spacing from one to the next
+    before, after = spacings[:-1][inside], spacings[1:][inside]
     defined = (before > 0) | (after > 0)
     before, after = before[defined], after[defined]
     if bounded:
