@@ -61,9 +61,10 @@ class CommonCoordinates:
         for part in self._examples.split(self._micro_batch):
             gradients = exact_blocks.gradients(self._perceptron, self._reduction, part)
             mean += gradients.sum(0)
-            second.addmm_(gradients.T, gradients)
+            exact_blocks.add_upper_product(second, gradients, gradients)
         mean /= len(self)
-        return mean, second.div_(len(self)).sub_(torch.outer(mean, mean))
+        second = second.triu_().add_(second.triu(1).T).div_(len(self))
+        return mean, second.sub_(torch.outer(mean, mean))
 
     def restrict(self, columns: Tensor) -> Tensor:
         """T^T x, (P, m) -> (R, m): directions without their part in the exact null space."""

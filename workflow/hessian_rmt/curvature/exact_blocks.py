@@ -201,6 +201,13 @@ def _softmax_root(logits: Tensor) -> Tensor:
 # -- sums over examples ---------------------------------------------------------------------------
 
 
+def add_upper_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left^T right, symmetric: its upper triangle, and what strips have below it."""
+    for start in range(0, len(total), _STRIP):
+        strip = slice(start, start + _STRIP)
+        total[strip, start:].addmm_(left[:, strip].T, right[:, start:])
+
+
 class _FirstOwn:
     """K_00: for units u <= v, X^T diag(G_uv) X over the examples where both have a slope.
 
@@ -222,9 +229,7 @@ class _FirstOwn:
                 live = G_u[:, v].nonzero().squeeze(1)
                 some = x_u if len(live) == len(x_u) else x_u[live]
                 weighted = some * G_u[live, v, None]
-                for start in range(0, width, _STRIP):
-                    strip = self.sum[u, v, start : start + _STRIP, start:]
-                    strip.addmm_(weighted[:, start : start + _STRIP].T, some[:, start:])
+                add_upper_product(self.sum[u, v], weighted, some)
 
     def block(self) -> Tensor:
         assert self.sum is not None
