@@ -1,17 +1,21 @@
 """The library's networks: the papers' parameter counts, and what their heads are given."""
 
+import copy
 import io
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
+from hessian_rmt.curvature import HessianOperator
 from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.networks import build_network
 from hessian_rmt.networks.features import penultimate_features
+from hessian_rmt.networks.layout import fastest_layout
 from hessian_rmt.networks.mlp import mlp
 from hessian_rmt.networks.preresnet import preresnet
 from hessian_rmt.networks.pretrained import resnet34_imagenet
@@ -75,6 +79,45 @@ def test_convolutional_networks_take_any_image_size(name, size):
     settings = {"name": name, "arguments": SMALL[name]}
     network = build_network(settings, (1, size, size), 10, seed=0).eval()
     assert network(torch.randn(3, 1, size, size)).shape == (3, 10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("preresnet", {"blocks": 1, "width": 4}),
+        ("vgg", {"convolutions": [1, 1], "width": 4, "batch_norm": True}),
+        ("wide_resnet", {"depth": 10, "widening": 1, "width": 4}),
+        ("mlp", {"hidden": [5]}),
+    ],
+)
+def test_the_layout_changes_round_off_alone(name, arguments, dtype):
+    """Parameters, their order in a vector, and H v; weights of another shape stay as they are."""
+    settings = {"name": name, "arguments": arguments}
+    plain = build_network(settings, (3, 8, 8), 4, seed=1).eval().to(dtype)
+    laid_out = fastest_layout(copy.deepcopy(plain))
+    for before, after in zip(plain.parameters(), laid_out.parameters(), strict=True):
+        torch.testing.assert_close(before, after, rtol=0, atol=0)
+        assert before.ndim == 4 or before.stride() == after.stride()
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(9, 3, 8, 8, generator=generator, dtype=dtype)
+    y = torch.arange(9) % 4
+    v = torch.randn(parameters(plain), generator=generator, dtype=torch.float64)
+    products = [HessianOperator(n, cross_entropy, x, y).matvec(v) for n in (plain, laid_out)]
+    error = float((products[0] - products[1]).norm() / products[0].norm())
+    assert error < 1e3 * torch.finfo(dtype).eps
+
+
+def test_the_layout_is_channels_last_through_copies_and_checkpoints():
+    network = build_network({"name": "vgg", "arguments": {"width": 4}}, (3, 8, 8), 4, seed=1)
+    weights = io.BytesIO()
+    torch.save(network.state_dict(), weights)
+    network = copy.deepcopy(fastest_layout(network)).double()
+    network.load_state_dict(torch.load(io.BytesIO(weights.getvalue())))
+    convolutions = [m for m in network if isinstance(m, nn.Conv2d) and m.in_channels > 1]
+    for module in convolutions:
+        assert module.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not convolutions[0].weight.is_contiguous()
 
 
 def test_resnet34_is_given_imagenets_images():

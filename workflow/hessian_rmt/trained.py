@@ -88,7 +88,7 @@ def trained_run(
     device = resolve_device(settings["compute"]["device"])
     data = load_dataset(settings["dataset"], data_folder)
     saved = load_checkpoint(checkpoint)
-    network = network_at(run, settings, data, saved).to(device)
+    network = network_at(run, settings, data, saved)
     training_loss = verify_loss(network, settings, data, saved)
     if "hessian" in settings:
         with without_tf32():

@@ -31,6 +31,7 @@ from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
 from hessian_rmt.networks import build_network
 from hessian_rmt.networks.batch_norm import batch_norms
+from hessian_rmt.networks.layout import fastest_layout
 from hessian_rmt.networks.precision import without_tf32
 from hessian_rmt.seeds import derive_seed
 from hessian_rmt.storage import sha256_of_file, write_bytes
@@ -111,7 +112,7 @@ def resolve_device(name: str) -> torch.device:
 def initial_checkpoint(run: str, settings: Mapping[str, Any], data: Dataset) -> Checkpoint:
     """Epoch 0: the network at its initialisation."""
     _refuse_targets_and_shapes(settings["training"], data)
-    network = _build(run, settings, data).to(resolve_device(settings["compute"]["device"]))
+    network = _build(run, settings, data)
     checkpoint = Checkpoint(0, network.state_dict(), {}, _settings_key(settings))
     checkpoint.history.append(_evaluate(network, settings, data, epoch=0))
     return checkpoint
@@ -137,7 +138,7 @@ def train_segment(
     device = resolve_device(settings["compute"]["device"])
     _refuse_targets_and_shapes(training, data)
     start = _newest(start, state, last_epoch, log)
-    network = network_at(run, settings, data, start).to(device)
+    network = network_at(run, settings, data, start)
     optimiser = torch.optim.SGD(
         network.parameters(),
         lr=training["learning_rate"],
@@ -253,7 +254,7 @@ def _refuse_targets_and_shapes(training: Mapping[str, Any], data: Dataset) -> No
 def network_at(
     run: str, settings: Mapping[str, Any], data: Dataset, checkpoint: Checkpoint
 ) -> nn.Module:
-    """The run's network with a checkpoint's weights, in evaluation mode."""
+    """The run's network with a checkpoint's weights, in evaluation mode, on the run's device."""
     network = _build(run, settings, data)
     try:
         network.load_state_dict(checkpoint.weights)
@@ -327,11 +328,7 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
     seed = derive_seed(settings["seed"], _stream(run, settings["training"]), "network")
     network = build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
-    if resolve_device(settings["compute"]["device"]).type == "cpu":
-        # Pixels of all channels side by side: convolutions then need no other order of their own.
-        # Up to 1.7 times faster in float64, where they certify eigenvalues, 1.1 to 1.4 in float32.
-        network = network.to(memory_format=torch.channels_last)
-    return network
+    return fastest_layout(network.to(resolve_device(settings["compute"]["device"])))
 
 
 def _stream(run: str, training: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ with job(snakemake.log[0]) as log:
         snakemake.threads,
     )
     checkpoints = [load_checkpoint(path) for path in snakemake.input.checkpoints]
-    networks = [network_at(name, settings, run.data, point).to(run.device) for point in checkpoints]
+    networks = [network_at(name, settings, run.data, point) for point in checkpoints]
     if len(run.data.held_out_inputs) < wanted:
         raise UserError(
             f"figX3.examples is {wanted}, but {name} holds out {len(run.data.held_out_inputs)} "

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hessian_rmt.curvature.input_span import InputSpan, restrict_to_input_span
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks.batch_norm import BatchNorm, batch_norms
+from hessian_rmt.networks.layout import fastest_layout
 from hessian_rmt.networks.precision import without_tf32
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -35,9 +36,9 @@ class HessianOperator:
     """The Hessian of a network's mean loss over a set of examples, as a linear operator.
 
     network: in evaluation mode where it has dropout or BatchNorm; its parameters' dtype and device
-        are those of the products. BatchNorm layers without statistics of their own normalise with
-        those of the batch (`networks.batch_norm`): one graph then holds all examples, or there is
-        no Hessian.
+        are those of the products (for convolutions on the CPU see `networks.layout`). BatchNorm
+        layers without statistics of their own normalise with those of the batch
+        (`networks.batch_norm`): one graph then holds all examples, or there is no Hessian.
     loss: ``loss(outputs, targets)``, the *mean* over the examples it is given.
     inputs, targets: tensors whose first axis counts examples; or `inputs` a re-iterable (a list, a
         data loader) of ``(inputs, targets)`` pairs with ``targets=None``. Pairs of unequal size are
@@ -146,7 +147,7 @@ class HessianOperator:
         """The Hessian of the same function computed in float64, streamed; the network is copied."""
         self.core.release()  # the memory allowed is for one graph at a time
         single, loss, inputs, targets = self._problem
-        network = copy.deepcopy(single).double()
+        network = fastest_layout(copy.deepcopy(single).double())
         _measured_bytes[network] = {k: 2 * v for k, v in _measured_bytes.get(single, {}).items()}
         try:
             if isinstance(inputs, Tensor):
