@@ -128,7 +128,7 @@ def measure_noise(
             ends = _extreme(noise, 2, "BE")
             table["extremes"][i, seed], table["residuals"][i, seed] = ends.values, ends.residuals
             if size == grid.spectrum_batch_size and seed == 0:
-                values, vectors = torch.linalg.eigh(noise)
+                values, vectors = _eigenpairs(noise)
                 overlaps = R * (directions["vectors"].T @ vectors).square()
                 table["overlaps"] = overlaps.cpu().numpy().astype(np.float32)
                 del vectors
@@ -208,6 +208,15 @@ def _extreme(matrix: Tensor, k: int, which: str) -> _Extreme:
     return _Extreme(values[descending], residuals[descending], vectors[:, descending])
 
 
+def _eigenpairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """All eigenvalues, ascending, and vectors; with vectors, OpenBLAS takes half the time of MKL."""
+    if matrix.device.type == "cpu":
+        values, vectors = np.linalg.eigh(matrix.numpy())
+        return torch.from_numpy(values), torch.from_numpy(vectors)
+    values, vectors = torch.linalg.eigh(matrix)
+    return values, vectors
+
+
 def _directions(
     H: CommonCoordinates, true: Tensor, gradient: Tensor, grid: NoiseGrid, seed: int
 ) -> dict[str, Any]:
@@ -252,7 +261,7 @@ def _gradient_noise(true: Tensor, mean: Tensor, covariance: Tensor) -> dict[str,
     g is the mean gradient, H the full Hessian confined to the eigenvectors U of C whose eigenvalues
     are above eps R ||C||: elsewhere neither the determinant nor the density can be computed.
     """
-    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = _eigenpairs(covariance)
     signal = values > _EPS * len(values) * values[-1]
     U, values = vectors[:, signal], values[signal]
     return {

@@ -290,15 +290,21 @@ def _assembled(sets: int, n: int, simulated: Array, rng: np.random.Generator) ->
     return levels
 
 
-@lru_cache(maxsize=2)
 def _simulated_spacings(matrices: int, seed: int) -> Array:
-    """Spacings (matrices, SEGMENT) from the bulk of as many GOE matrices.
+    """Spacings (matrices, SEGMENT) from the bulk of as many GOE matrices, a power of two."""
+    parts = range(0, matrices, SIMULATED[0])
+    return np.concatenate([_simulated_part(part, seed) for part in parts])
+
+
+@lru_cache(maxsize=SIMULATED[1] // SIMULATED[0])
+def _simulated_part(first: int, seed: int) -> Array:
+    """Those of the matrices `first`, ..., which tests of all sizes share.
 
     Each row is scaled to mean one, by about 1 %, so that long spectra keep to their density.
     """
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([seed, 0, first])
     n = SEGMENT + 1 + 2 * MARGIN
-    eigenvalues = np.stack([goe_eigenvalues(n, rng) for _ in range(matrices)])
+    eigenvalues = np.stack([goe_eigenvalues(n, rng) for _ in range(SIMULATED[0])])
     spacings = np.diff(semicircle_counting(eigenvalues[:, MARGIN : n - MARGIN], n), axis=1)
     return spacings / spacings.mean(axis=1, keepdims=True)
 
