@@ -259,14 +259,14 @@ REFUSED = {
         "is 6001, at most 6000",
     ),
     "batch beyond the split": (
-        setting(f"{RUN}.dataset.train_examples", 5000),
-        f"{RUN}.curvature.batch_sizes[8]",
-        "is 8192, at most 5000; training examples",
+        setting(f"{RUN}.dataset.train_examples", 4000),
+        f"{RUN}.curvature.batch_sizes[7]",
+        "is 4096, at most 4000; training examples",
     ),
     "batch beyond what is not held out": (
-        setting(f"{RUN}.dataset.held_out", 55000),
-        f"{RUN}.curvature.batch_sizes[8]",
-        "is 8192, at most 5000",
+        setting(f"{RUN}.dataset.held_out", 56000),
+        f"{RUN}.curvature.batch_sizes[7]",
+        "is 4096, at most 4000",
     ),
     "training batch": (
         setting(f"{RUN}.training.batch_size", 60001),
@@ -473,8 +473,8 @@ def test_npz_sizes_are_read_from_headers(tmp_path: Path) -> None:
     assert "test_examples is 6, but must be at most 5" in sentence(config)
     drop(config, f"{RUN}.dataset.test_examples")
 
-    np.savez(path, train_inputs=np.zeros((8000, 2), np.uint8))
-    assert "is 8192, but must be at most 8000" in sentence(config)
+    np.savez(path, train_inputs=np.zeros((4000, 2), np.uint8))
+    assert "is 4096, but must be at most 4000" in sentence(config)
     np.savez(path, inputs=np.zeros(3))
     assert "has no array train_inputs" in sentence(config)
     np.savez(path, train_inputs=np.zeros(()))
