@@ -326,7 +326,7 @@ REFUSED = {
     # checkpoints and curvature
     "checkpoint after the end": (
         setting(f"{RUN}.training.epochs", 9),
-        f"{RUN}.checkpoints[6]",
+        f"{RUN}.checkpoints[5]",
         "is 10, at most 9",
     ),
     "checkpoints not ascending": (

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from hessian_rmt.curvature import HessianOperator
+from hessian_rmt.curvature.hessian import examples_within
 from hessian_rmt.curvature.input_span import restrict_to_input_span
 from hessian_rmt.networks.mlp import mlp
 
@@ -307,6 +308,16 @@ def test_memory_decides_between_keeping_and_streaming():
     # Several vectors share one pass over the data.
     small @ np.ones((small.shape[0], 5))
     assert sum(calls) == 40
+
+
+@pytest.mark.parametrize("memory_mb", [0.003, 0.01, 0.1, 1.0])
+def test_as_many_examples_as_fit_are_those_that_keep_their_graph(memory_mb):
+    """`examples_within`, which cuts augmented sets, allows for a product as the operator does."""
+    network, x, y = problem("relu", examples=40)
+    fitting = examples_within(network, cross_entropy, x, y, memory_mb)
+    for examples in range(1, 41):
+        H = HessianOperator(network, cross_entropy, x[:examples], y[:examples], memory_mb=memory_mb)
+        assert H.core.keep == (examples <= fitting)
 
 
 def test_choice_of_graph_does_not_depend_on_the_first_batch_seen():

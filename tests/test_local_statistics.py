@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp, kstest
 
 from hessian_rmt import rmt
 from hessian_rmt.errors import UserError
-from hessian_rmt.rmt import local_laws, local_tests
+from hessian_rmt.rmt import local_laws, local_tests, spacings
 from hessian_rmt.rmt.local_laws import goe_gap
 from hessian_rmt.rmt.local_statistics import SIGNAL, local_statistics
 from hessian_rmt.rmt.local_tests import goe_eigenvalues, semicircle_counting
@@ -208,6 +208,17 @@ def test_ratios_equal_brute_force():
     np.testing.assert_allclose(rmt.spacing_ratios(x), expected)
     bounded = np.minimum(expected, 1 / np.array(expected))
     np.testing.assert_allclose(rmt.spacing_ratios(x, bounded=True), bounded)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("lengths", [[9], [3, 3], [3, 12, 4, 30], [20, 3]])
+def test_ratios_end_to_end_are_those_of_each_spectrum(lengths, bounded):
+    """No ratio has a spacing from one spectrum to the next, and none is lost; ties included."""
+    rng = np.random.default_rng(0)
+    spectra = [np.sort(rng.integers(-9, 9, n) / 7 + (n > 3) * rng.random(n)) for n in lengths]
+    together = spacings.end_to_end_ratios(spectra, bounded=bounded)
+    each = [rmt.spacing_ratios(x, bounded=bounded) for x in spectra]
+    np.testing.assert_array_equal(together, np.concatenate(each))
 
 
 @pytest.mark.parametrize("bounded", [False, True])

@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 from torch.nn import functional as F
 
 from hessian_rmt.config import check_config
+from hessian_rmt.curvature import exact_blocks
 from hessian_rmt.curvature.common_coordinates import CommonCoordinates
 from hessian_rmt.curvature.noise import NoiseGrid, measure_noise
 from hessian_rmt.curvature.outliers import draw_batch
@@ -87,7 +88,10 @@ def test_batch_hessians_in_common_coordinates(problem, examples):
     torch.testing.assert_close(H.extend(H.extend(K).T), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_gradient_moments(problem):
+@pytest.mark.parametrize("strip", [4, 128])
+def test_gradient_moments(problem, monkeypatch, strip):
+    """With strips of the symmetric sum that the order is and is not a multiple of."""
+    monkeypatch.setattr(exact_blocks, "_STRIP", strip)
     network, inputs, targets, H = problem
     gradients = torch.stack(
         [autograd_hessian(network, inputs[[i]], targets[[i]])[1] for i in range(30)]

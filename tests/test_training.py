@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from hessian_rmt.curvature import HessianOperator, top_eigenpairs
 from hessian_rmt.data.loading import Dataset, load_dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
@@ -125,6 +127,25 @@ def any_case(request, case, tmp_path, monkeypatch) -> Case:
     return chosen, data
 
 
+LAYOUT_NETWORK = """
+from torch import nn
+
+
+class Viewing(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 4, 3, padding=1)
+        self.head = nn.Linear(100, classes)
+
+    def forward(self, x):
+        return self.head(self.convolution(x).relu().view(len(x), -1))
+
+
+def viewing(input_shape, classes):
+    return Viewing(input_shape[0], classes)
+"""
+
+
 def train(case: Case, start: Checkpoint, last: int, log: Log | None = None, **options: Any) -> Any:
     chosen, data = case
     return train_segment(RUN, chosen, data, start, last, log or Quiet(), **options)
@@ -201,6 +222,25 @@ def test_training_learns_and_records_it(case):
     assert history[1, 1] == 0.05
     assert history[-1, 2] < 0.5 * history[0, 2]
     assert history[-1, 3] > 0.9
+
+
+def test_only_the_librarys_convolutions_have_channels_last(case, tmp_path, monkeypatch):
+    """A user's network may take a `view` of activations, which need their usual order for that."""
+    (tmp_path / "networks_of_layout_test.py").write_text(LAYOUT_NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    chosen, data = case
+    chosen["network"] = {"name": "networks_of_layout_test:viewing", "arguments": {}}
+    start = begin(case)
+    assert start.weights["convolution.weight"].is_contiguous()
+    end = train(case, start, 1)
+    inputs, targets = torch.from_numpy(data.train_inputs), torch.from_numpy(data.train_targets)
+    operator = HessianOperator(network_at(RUN, chosen, data, end), cross_entropy, inputs, targets)
+    assert top_eigenpairs(operator, 2).converged, "in double precision too"
+
+    chosen["network"] = {"name": "vgg", "arguments": {"convolutions": [1], "width": 4}}
+    weights = [w for w in begin(case).weights.values() if w.ndim == 4]
+    assert weights
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
 
 
 def test_segments_are_one_long_training(any_case, tmp_path):

@@ -315,7 +315,7 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
     assert smoke.plan("all", overlays=SCALES[scale]).code == 0
     targets = [f"{folder}/{address}" for address in addresses]
     answer = smoke.plan("--forceall", *targets, overlays=SCALES[scale])
-    epochs = {"smoke": 3, "laptop": 7, "paper": 11}[scale]
+    epochs = {"smoke": 3, "laptop": 6, "paper": 11}[scale]
     expected = {
         "initialise": 1,
         "train": epochs - 1,

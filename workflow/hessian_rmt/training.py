@@ -29,7 +29,7 @@ from hessian_rmt.data.image_folder import ImageFiles
 from hessian_rmt.data.loading import Dataset
 from hessian_rmt.errors import UserError
 from hessian_rmt.jobs import Log
-from hessian_rmt.networks import build_network
+from hessian_rmt.networks import BUILDERS, build_network
 from hessian_rmt.networks.batch_norm import batch_norms
 from hessian_rmt.networks.layout import fastest_layout
 from hessian_rmt.networks.precision import without_tf32
@@ -328,7 +328,9 @@ def flip_crop(inputs: Tensor, *, black: Tensor) -> Tensor:
 def _build(run: str, settings: Mapping[str, Any], data: Dataset) -> nn.Module:
     seed = derive_seed(settings["seed"], _stream(run, settings["training"]), "network")
     network = build_network(settings["network"], data.input_shape, data.outputs, seed=seed)
-    return fastest_layout(network.to(resolve_device(settings["compute"]["device"])))
+    network = network.to(resolve_device(settings["compute"]["device"]))
+    # Of a user's own network nothing is known that would allow it
+    return fastest_layout(network) if settings["network"]["name"] in BUILDERS else network
 
 
 def _stream(run: str, training: Mapping[str, Any]) -> str:

@@ -31,7 +31,6 @@ from hessian_rmt.curvature.exact_reduction import Perceptron, as_perceptron, con
 from hessian_rmt.curvature.hessian import HessianOperator, Loss
 from hessian_rmt.curvature.input_span import restrict_to_input_span
 from hessian_rmt.errors import UserError
-from hessian_rmt.networks.layout import fastest_layout
 
 _EPS = float(np.finfo(np.float64).eps)
 # Columns per batched product: beyond this the gradient's intermediates leave the caches.
@@ -123,7 +122,7 @@ def exact_spectrum(
             perceptron, x.flatten(1).double(), y.long(), micro_batch, limits
         )
     else:
-        network = fastest_layout(copy.deepcopy(network).double())
+        network = copy.deepcopy(network).double()
         x = x.double() if x.is_floating_point() else x
         y = y.double() if y.is_floating_point() else y
         problem = _general_problem(network, loss, x, y, micro_batch, limits, plain=not reduce)
@@ -181,7 +180,7 @@ def plain_hessian(
     """The P x P Hessian itself, float64, column by column; refused as in `exact_spectrum`."""
     parameters = sum(p.numel() for p in network.parameters())
     limits = _Limits(parameters, memory_mb, vectors=False)
-    network = fastest_layout(copy.deepcopy(network).double())
+    network = copy.deepcopy(network).double()
     x = inputs.double() if inputs.is_floating_point() else inputs
     y = targets.double() if targets.is_floating_point() else targets
     return _general_problem(network, loss, x, y, None, limits, plain=True).matrix

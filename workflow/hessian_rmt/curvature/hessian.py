@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from hessian_rmt.curvature.input_span import InputSpan, restrict_to_input_span
 from hessian_rmt.errors import UserError
 from hessian_rmt.networks.batch_norm import BatchNorm, batch_norms
-from hessian_rmt.networks.layout import fastest_layout
 from hessian_rmt.networks.precision import without_tf32
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -147,7 +146,7 @@ class HessianOperator:
         """The Hessian of the same function computed in float64, streamed; the network is copied."""
         self.core.release()  # the memory allowed is for one graph at a time
         single, loss, inputs, targets = self._problem
-        network = fastest_layout(copy.deepcopy(single).double())
+        network = copy.deepcopy(single).double()
         _measured_bytes[network] = {k: 2 * v for k, v in _measured_bytes.get(single, {}).items()}
         try:
             if isinstance(inputs, Tensor):

@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 
-PNG_DPI = 200
+DPI = 200
 
 _STYLE: Any = {
     "font.size": 8,
@@ -36,6 +36,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 100,
+    "savefig.dpi": DPI,
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
@@ -76,8 +77,9 @@ def save_figure(
         engine.execute(figure)
         figure.set_layout_engine("none")
     pdf, png = io.BytesIO(), io.BytesIO()
+    figure.set_dpi(DPI)  # of the png, and of what is no vector in the pdf
     FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
-    figure.set_dpi(PNG_DPI)
+    figure.set_dpi(DPI)  # which the pdf has changed
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     write_bytes(files["pdf"], pdf.getvalue())
     write_bytes(files["png"], png.getvalue())

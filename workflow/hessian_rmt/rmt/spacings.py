@@ -96,7 +96,7 @@ def spacing_ratios(eigenvalues: ArrayLike, *, bounded: bool = False) -> Array:
 
 
 def end_to_end_ratios(spectra: Sequence[Array], *, bounded: bool = False) -> Array:
-    """`spacing_ratios` of spectra that are ascending already, one after the other."""
+    """`spacing_ratios` of ascending spectra, each of three or more, one after the other."""
     spacings = np.diff(np.concatenate(spectra))
     inside = np.ones(len(spacings) - 1, bool)
     between = np.cumsum([len(spectrum) for spectrum in spectra[:-1]], dtype=int) - 1
