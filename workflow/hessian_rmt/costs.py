@@ -3,7 +3,7 @@
     seconds(job) = start of the job + sum over its parts of (seconds per unit) x (units of work)
 
 The constants were set by hand to the wall times of a run of scale `laptop` (one thread per job, two
-jobs at once on two cores of a cloud machine, x86-64): 282 jobs of 1 to 173 seconds. A unit is what
+jobs at once on two cores of a cloud machine, x86-64): 254 jobs of 1 to 136 seconds. A unit is what
 the work grows with there: an example trained on, a product with a Hessian, d^2 or P^3 of an
 eigenproblem. What an example costs a convolutional network is a sum over its multiply-adds and over
 the outputs of its convolutions and BatchNorm, which dominate in small networks. No large network
@@ -25,7 +25,7 @@ START_TORCH, START = 2.3, 1.0
 MEMORY_TORCH, MEMORY = 450.0, 120.0
 # A training step or a product by convolutions, in seconds by an example's multiply-adds and by the
 # outputs of convolutions and BatchNorm, which is what small networks cost by.
-SECONDS_PER_MULTIPLY_ADD, SECONDS_PER_OUTPUT = 1.4e-10, 1.55e-8
+SECONDS_PER_MULTIPLY_ADD, SECONDS_PER_OUTPUT = 1.2e-10, 1.3e-8
 # What the graph of a gradient holds by such an output, and how much more a product takes that
 # builds its graphs anew
 BYTES_PER_OUTPUT, STREAMED = 12.0, 1.5
@@ -275,7 +275,7 @@ def _outliers(
         sizes = [int(parts[1].removeprefix("batch-"))]
     if len(parts) > 2:
         seeds = 1
-    each = 60 * size.seconds_per_example if size.convolutional else 1.75e-4
+    each = 70 * size.seconds_per_example if size.convolutional else 1.75e-4
     each *= 2 if curvature["precision"] == "float64" else 1
     return _torch(seeds * sum(sizes) * each, _images_mb(size) + 100)
 
@@ -355,7 +355,7 @@ def _local_statistics(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
     replicates, batches = config["local_tests"]["replicates"], run["exact"]["batches"]
-    return Cost(START + 8e-4 * replicates * min(batches, 60) + 2e-2 * replicates, MEMORY)
+    return Cost(START + 7e-4 * replicates * min(batches, 60) + 1.2e-2 * replicates, MEMORY)
 
 
 def _rigidity(
@@ -386,7 +386,7 @@ def _noise_statistics(
 def _extreme_statistics(
     run: Mapping[str, Any], size: Size, wildcards: Mapping[str, str], config: Mapping[str, Any]
 ) -> Cost:
-    return Cost(START + 1e-2 * config["local_tests"]["replicates"], MEMORY)
+    return Cost(START + 4e-3 * config["local_tests"]["replicates"], MEMORY)
 
 
 _OF_RUNS: dict[str, _OfRun] = {
@@ -452,7 +452,7 @@ def _ensembles(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
 
 def _gaussian_process(wildcards: Mapping[str, str], config: Mapping[str, Any]) -> Cost:
     settings = config["gaussian_process"]
-    work = 0.7 * settings["samples"] * (settings["size"] / 300) ** 3
+    work = 0.41 * settings["samples"] * (settings["size"] / 300) ** 3
     return Cost(START + work * len(settings["k2"]) / 5, 425.0)
 
 
