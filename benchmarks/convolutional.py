@@ -2,9 +2,10 @@
 
 A small VGG and a small WRN, trained for one epoch on Fashion-MNIST at 8x8, float32, batches of 256,
 relative residual 1e-4, in turn and from one process, as in benchmarks/outliers.py: ours as the peer
-does it, and certified. Beside it, a product in gradients, kept and streamed, and in the memory
-format channels_last; how far kept and streamed products lie apart; and the products that a start
-from another batch's eigenvectors saves at the same residual. Needs curvlinops-for-pytorch.
+does it, and certified, all in the layout that the workflow gives such networks (`networks.layout`).
+Beside it, a product in gradients, kept and streamed, and in torch's usual memory format; how far
+kept and streamed products lie apart; and the products that a start from another batch's
+eigenvectors saves at the same residual. Needs curvlinops-for-pytorch.
 
     python benchmarks/convolutional.py [--threads 2] [--csv results/benchmarks/convolutional.csv]
 """
@@ -24,6 +25,7 @@ from hessian_rmt.curvature import HessianOperator, top_eigenpairs
 from hessian_rmt.data.loading import load_dataset
 from hessian_rmt.networks import build_network
 from hessian_rmt.networks.batch_norm import set_batch_norm
+from hessian_rmt.networks.layout import fastest_layout
 from outliers import peer
 
 K, TOLERANCE, BATCH, SIZE = 5, 1e-4, 256, 8
@@ -44,7 +46,7 @@ def trained_network(name, data):
         optimiser.step()
     network.eval()
     set_batch_norm(network, "evaluation", data.train_inputs)
-    return network
+    return fastest_layout(network)
 
 
 def ours(network, x, y, *, certified=False, start=None):
@@ -94,13 +96,10 @@ def solutions(name, network, batches, repeats):
 
 
 def products(name, network, x, y, repeats):
-    """A product in gradients: kept, streamed, and with channels_last."""
+    """A product in gradients: kept, streamed, and in torch's usual memory format."""
     v = torch.randn(sum(p.numel() for p in network.parameters()), dtype=torch.float64)
-    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    formats = {
-        "": (network, x),
-        "_channels_last": (last, x.contiguous(memory_format=torch.channels_last)),
-    }
+    usual = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    formats = {"": (network, x), "_contiguous": (usual, x)}
     ways = {}
     for suffix, (net, inputs) in formats.items():
         for graph in ("keep", "stream"):
