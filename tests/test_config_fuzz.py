@@ -98,7 +98,7 @@ def mutated(config: dict[str, Any], rng: random.Random) -> tuple[dict[str, Any],
             case "nudge" if isinstance(parent[key], int | float):
                 parent[key] = rng.choice([parent[key] + 1, parent[key] // 2, -parent[key]])
             case _:
-                parent[key] = rng.choice(VALUES)
+                parent[key] = copy.deepcopy(rng.choice(VALUES))  # later changes may go into it
         changes.append(".".join(map(str, path)))
     return config, ", ".join(changes)
 

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from browser import CHROMIUM, browser
+from hessian_rmt.plan import merged_config
 from hessian_rmt.storage import read_hdf5, read_provenance, sha256_of_file
 
 ROOT = Path(__file__).parents[1]
@@ -315,7 +316,8 @@ def test_every_scale_and_every_address_can_be_planned(smoke, scale):
     assert smoke.plan("all", overlays=SCALES[scale]).code == 0
     targets = [f"{folder}/{address}" for address in addresses]
     answer = smoke.plan("--forceall", *targets, overlays=SCALES[scale])
-    epochs = {"smoke": 3, "laptop": 6, "paper": 11}[scale]
+    config = merged_config([str(ROOT / path) for path in ("config.yaml", *SCALES[scale])])
+    epochs = len(config["runs"]["mlp_mnist"]["checkpoints"])
     expected = {
         "initialise": 1,
         "train": epochs - 1,

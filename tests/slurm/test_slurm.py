@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -143,6 +144,10 @@ def limits(cluster, tmp_path_factory):
     process = start(checkout, *targets, *options, log="limits.log")
     yield checkout, process
     process.kill()
+    # What waits for a job that SLURM ended has left the processes that SLURM knows of
+    for left in psutil.process_iter(["cmdline"]):
+        if any(str(checkout) in argument for argument in left.info["cmdline"] or []):
+            left.kill()
 
 
 def running(cluster: Cluster, process: subprocess.Popen[bytes], *rules: str) -> tuple[str, str]:

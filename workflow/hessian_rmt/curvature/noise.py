@@ -209,7 +209,10 @@ def _extreme(matrix: Tensor, k: int, which: str) -> _Extreme:
 
 
 def _eigenpairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """All eigenvalues, ascending, and vectors: by OpenBLAS, here twice as fast as MKL."""
+    """All eigenvalues, ascending, and vectors; by NumPy's OpenBLAS in half the time of torch's MKL.
+
+    10 s for 18 at order 3,809 on one AMD core. Without vectors MKL is the faster one.
+    """
     if matrix.device.type == "cpu":
         values, vectors = np.linalg.eigh(matrix.numpy())
         return torch.from_numpy(values), torch.from_numpy(vectors)

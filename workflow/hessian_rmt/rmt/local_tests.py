@@ -291,7 +291,7 @@ def _assembled(sets: int, n: int, simulated: Array, rng: np.random.Generator) ->
 
 
 def _simulated_spacings(matrices: int, seed: int) -> Array:
-    """Spacings (matrices, SEGMENT) from the bulk of as many GOE matrices, a power of two."""
+    """Spacings (matrices, SEGMENT) from the bulk of as many GOE matrices."""
     parts = range(0, matrices, SIMULATED[0])
     return np.concatenate([_simulated_part(part, seed) for part in parts])
 
