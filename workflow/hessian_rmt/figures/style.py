@@ -24,8 +24,6 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 
-DPI = 200
-
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -36,7 +34,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 100,
-    "savefig.dpi": DPI,
+    "savefig.dpi": 200,
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
@@ -68,19 +66,10 @@ def save_figure(
     rows: Iterable[Sequence[Any]],
 ) -> None:
     """Write pdf, png (without dates: equal figures are equal files) and csv to `files`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-    # `savefig` would draw everything twice per format: once to lay it out, as is done here for both
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    pdf, png = io.BytesIO(), io.BytesIO()
-    figure.set_dpi(DPI)  # of the png, and of what is no vector in the pdf
-    FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
-    figure.set_dpi(DPI)  # which the pdf has changed
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-    write_bytes(files["pdf"], pdf.getvalue())
-    write_bytes(files["png"], png.getvalue())
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now, once for both
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        image = io.BytesIO()
+        figure.savefig(image, format=suffix, metadata=metadata)
+        write_bytes(files[suffix], image.getvalue())
     write_csv(files["csv"], columns, rows)
